@@ -1,0 +1,84 @@
+"""Spaces by name, with overrides: ``mobilenet-32:image_size=28,classes=62``."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any
+
+from hwnas.errors import SpecError, UnknownNameError
+from hwnas.spaces.mobilenet import mobilenet
+from hwnas.spaces.resnet import resnet
+from hwnas.spaces.space import SearchSpace
+
+Factory = Callable[..., SearchSpace]
+
+SPACES: dict[str, Factory] = {
+    "mobilenet": partial(
+        mobilenet, image_size=224, classes=1000, widths=(0.75, 1.0, 1.25), stem=(16, 2),
+        stages=((24, 2), (40, 2), (80, 2), (112, 1), (160, 2)), depths=(2, 3, 4),
+        features=960, hidden=1280,
+    ),
+    "mobilenet-32": partial(
+        mobilenet, image_size=32, classes=10, widths=(0.5, 0.75, 1.0), stem=(16, 1),
+        stages=((24, 2), (40, 2), (64, 2)), depths=(1, 2, 3), features=128, hidden=128,
+    ),
+    "resnet": partial(
+        resnet, image_size=224, classes=1000, widths=(0.5, 0.75, 1.0), stem=(64, 7, True),
+        stages=((256, 1), (512, 2), (1024, 2), (2048, 2)), depths=(2, 3, 4, 6),
+        groups=(1, 32),
+    ),
+    "resnet-32": partial(
+        resnet, image_size=32, classes=10, widths=(0.5, 0.75, 1.0), stem=(16, 3, False),
+        stages=((64, 2), (128, 2), (192, 2)), depths=(1, 2, 3),
+    ),
+}
+
+OVERRIDES = ("image_size", "classes", "input_channels")
+
+
+def spaces() -> dict[str, Factory]:
+    """All space factories: the built-in ones and those of the ``hwnas.spaces`` entry points.
+
+    A factory takes ``name`` and, as keywords, any of ``image_size``, ``classes``
+    and ``input_channels``.
+    """
+    found = dict(SPACES)
+    for entry in entry_points(group="hwnas.spaces"):
+        found.setdefault(entry.name, partial(_load, entry.load))
+    return found
+
+
+def _load(loader: Callable[[], Factory], *args: Any, **keywords: Any) -> SearchSpace:
+    return loader()(*args, **keywords)
+
+
+def space(text: str) -> SearchSpace:
+    """The space for a name, with overrides behind a colon.
+
+    Args:
+        text: ``NAME`` or ``NAME:key=value,…``; keys are ``image_size``,
+            ``classes`` and ``input_channels``, values whole numbers.
+
+    Raises:
+        UnknownNameError: No space has that name.
+        SpecError: An override is unknown or not a whole number.
+    """
+    name, _, rest = text.partition(":")
+    factories = spaces()
+    if name not in factories:
+        raise UnknownNameError("space", name, factories)
+    overrides: dict[str, int] = {}
+    for item in filter(None, rest.split(",")):
+        key, _, value = item.partition("=")
+        if key not in OVERRIDES:
+            raise SpecError(f"space '{name}' has no setting '{key}'; it has {', '.join(OVERRIDES)}")
+        if not value.isdecimal() or int(value) < 1:
+            raise SpecError(f"setting '{key}' takes a positive whole number, received '{value}'")
+        overrides[key] = int(value)
+    factory = factories[name]
+    try:
+        return factory(text, **overrides)
+    except TypeError as error:
+        accepted = ", ".join(inspect.signature(factory).parameters)
+        raise SpecError(f"space '{name}': {error}; it takes {accepted}") from error
