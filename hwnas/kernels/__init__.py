@@ -1,0 +1,18 @@
+"""Kernels: an ONNX graph as a bag of fused operators with static shapes. onnx and numpy only."""
+
+from hwnas.kernels.fusion import FUSION, FusionRules
+from hwnas.kernels.kernel import Kernel
+from hwnas.kernels.lower import Lowered, lower
+from hwnas.kernels.model_file import graph_inputs, parse_model, read_model, with_static_shapes
+
+__all__ = [
+    "FUSION",
+    "FusionRules",
+    "Kernel",
+    "Lowered",
+    "graph_inputs",
+    "lower",
+    "parse_model",
+    "read_model",
+    "with_static_shapes",
+]

@@ -1,0 +1,73 @@
+"""What a runtime fuses, as data, and the pass that applies it.
+
+The rules state which operators vanish, which fold into the convolution before
+them, and which run inside its kernel. They are checked against the graph that
+the runtime itself writes (``tests/kernels/test_fusion.py``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hwnas.kernels.kernel import Shape
+
+
+@dataclass(frozen=True)
+class FusionRules:
+    """What one runtime fuses.
+
+    Args:
+        removed: Operators that leave no kernel at inference.
+        folded: For an operator, those after it that fold into its weights.
+        activations: For an operator, the element-wise ones that run in its kernel.
+        residual: Operators whose kernel can add a second tensor of its output's shape.
+        blocked: Operators that run on channel-blocked images; adding inside a
+            convolution needs both tensors in that layout.
+        channel_block: Channels of one block; 0 where images are not blocked.
+    """
+
+    removed: frozenset[str]
+    folded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    activations: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    residual: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
+    channel_block: int = 0
+
+    def runs_blocked(self, op: str, groups: int, data: Shape, weight: Shape | None) -> bool:
+        """Whether an operator on an image runs on channel blocks.
+
+        Args:
+            op: Operator type.
+            groups: Groups of a convolution, 1 elsewhere.
+            data: Shape of its first input, with batch.
+            weight: Shape of a convolution's weight.
+        """
+        if op not in self.blocked or len(data) != 4 or not self.channel_block:
+            return False
+        if op != "Conv":
+            return data[1] % 4 == 0
+        if weight is None:
+            return False
+        if groups == 1:
+            return weight[1] < self.channel_block or weight[1] % 4 == 0
+        if weight[1] == 1 and weight[0] == groups:
+            return weight[0] % 4 == 0
+        per_group = weight[0] // groups
+        return weight[1] % self.channel_block == 0 and per_group % self.channel_block == 0
+
+
+_CONV_ACTIVATIONS = frozenset(
+    {"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSigmoid", "HardSwish"}
+)
+_POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
+
+ONNXRUNTIME_CPU = FusionRules(
+    removed=frozenset({"Identity", "Dropout", "Constant", "ConstantOfShape"}),
+    folded={"Conv": frozenset({"BatchNormalization"})},
+    activations={"Conv": _CONV_ACTIVATIONS, "Gemm": frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh"})},
+    residual=frozenset({"Conv"}),
+    blocked=frozenset({"Conv", "Add", "Relu", "Sigmoid", "Tanh", "Concat", "BatchNormalization"}) | _POOLS,
+    channel_block=16,
+)
+
+FUSION: Mapping[str, FusionRules] = {"onnxruntime": ONNXRUNTIME_CPU}
+"""Fusion rules by runtime name."""

@@ -1,0 +1,156 @@
+"""A kernel: one fused operator with static shapes, as a runtime executes it."""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from hwnas.errors import ProfileError
+
+Shape = tuple[int, ...]
+Attribute = int | float | str | tuple[int, ...] | tuple[float, ...]
+
+DTYPE_BYTES = {
+    "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8, "int8": 1, "uint8": 1, "int16": 2,
+    "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8, "bool": 1,
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One fused operator.
+
+    Args:
+        op: ONNX operator type of the first operator.
+        fused: Operator types that the runtime runs in the same kernel, in order.
+        attributes: Attributes that change the cost, sorted by name.
+        inputs: Shapes of the activations that are read, with batch.
+        weights: Shapes of the constants that are read.
+        outputs: Shapes that are written, with batch.
+        dtype: Element type of the first activation.
+    """
+
+    op: str
+    fused: tuple[str, ...]
+    attributes: tuple[tuple[str, Attribute], ...]
+    inputs: tuple[Shape, ...]
+    weights: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    dtype: str = "float32"
+
+    @cached_property
+    def key(self) -> str:
+        """Canonical text; equal exactly for kernels that cost the same."""
+        name = "+".join((self.op, *self.fused))
+        attributes = json.dumps(dict(self.attributes), separators=(",", ":"), sort_keys=True)
+        shapes = "|".join(
+            ",".join("x".join(map(str, shape)) or "scalar" for shape in group)
+            for group in (self.inputs, self.weights, self.outputs)
+        )
+        return f"{name}|{attributes}|{shapes}|{self.dtype}"
+
+    @classmethod
+    def from_key(cls, key: str) -> "Kernel":
+        """The kernel that :attr:`key` names.
+
+        Raises:
+            ProfileError: The text is not a kernel's key.
+        """
+        try:
+            name, attributes, *shapes, dtype = key.split("|")
+            op, *fused = name.split("+")
+            inputs, weights, outputs = (_parse_shapes(group) for group in shapes)
+            return cls(
+                op, tuple(fused),
+                tuple(sorted((k, _freeze(v)) for k, v in json.loads(attributes).items())),
+                inputs, weights, outputs, dtype,
+            )
+        except (ValueError, AttributeError) as error:
+            raise ProfileError(f"'{key}' is not the key of a kernel: {error}") from error
+
+    def attribute(self, name: str, default: Attribute) -> Attribute:
+        """The value of an attribute, or the default."""
+        return dict(self.attributes).get(name, default)
+
+    @property
+    def element_bytes(self) -> int:
+        """Bytes of one element."""
+        return DTYPE_BYTES.get(self.dtype, 4)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulate operations; 0 for kernels that only move or map elements."""
+        out = math.prod(self.outputs[0]) if self.outputs else 0
+        if self.op in ("Conv", "ConvInteger", "QLinearConv") and self.weights:
+            return out * math.prod(self.weights[0][1:])
+        if self.op == "ConvTranspose" and self.weights and self.inputs:
+            return math.prod(self.inputs[0]) * math.prod(self.weights[0][1:])
+        if self.op in ("Gemm", "MatMul"):
+            left = self.inputs[0] if self.inputs else ()
+            transposed = self.op == "Gemm" and self.attribute("transA", 0) == 1
+            inner = (left[0] if transposed else left[-1]) if left else 0
+            return out * inner
+        return 0
+
+    @cached_property
+    def input_elements(self) -> int:
+        """Elements of the activations that are read."""
+        return sum(math.prod(shape) for shape in self.inputs)
+
+    @cached_property
+    def weight_elements(self) -> int:
+        """Elements of the constants that are read."""
+        return sum(math.prod(shape) for shape in self.weights)
+
+    @cached_property
+    def output_elements(self) -> int:
+        """Elements that are written."""
+        return sum(math.prod(shape) for shape in self.outputs)
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that are read and written if every tensor is touched once."""
+        elements = self.input_elements + self.weight_elements + self.output_elements
+        return elements * self.element_bytes
+
+    @property
+    def groups(self) -> int:
+        """Groups of a convolution; 1 elsewhere."""
+        value = self.attribute("group", 1)
+        return value if isinstance(value, int) else 1
+
+    @property
+    def family(self) -> str:
+        """A coarse kind: what features are summed by and errors are broken down by."""
+        if self.op == "Conv" and self.weights:
+            if self.groups > 1:
+                return "depthwise" if self.weights[0][1] == 1 else "grouped"
+            if math.prod(self.weights[0][2:]) == 1:
+                return "pointwise" if math.prod(self.outputs[0][2:]) > 1 else "vector"
+            return "dense"
+        if self.op in ("Gemm", "MatMul"):
+            return "matrix"
+        if "Pool" in self.op or self.op.startswith("Reduce"):
+            return "pool"
+        return "elementwise" if self.op in ELEMENTWISE else "other"
+
+
+ELEMENTWISE = frozenset(
+    {
+        "Add", "Mul", "Sub", "Div", "Sum", "Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish",
+        "Tanh", "LeakyRelu", "Elu", "Selu", "PRelu", "Erf", "Gelu", "Sqrt", "Pow", "Exp", "Log",
+        "Neg", "Abs", "Softplus", "Where", "Cast", "BatchNormalization", "Max", "Min",
+    }
+)
+
+
+def _parse_shapes(text: str) -> tuple[Shape, ...]:
+    return tuple(
+        () if item == "scalar" else tuple(int(size) for size in item.split("x"))
+        for item in text.split(",") if item
+    )
+
+
+def _freeze(value: Any) -> Attribute:
+    return tuple(value) if isinstance(value, list) else value

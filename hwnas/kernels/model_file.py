@@ -1,0 +1,176 @@
+"""Reading ONNX files made by anyone, with errors that say what is wrong."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, shape_inference
+
+from hwnas.errors import ModelFileError, ShapeError, StorageError
+from hwnas.kernels.kernel import Shape
+
+NEWEST_OPSET = onnx.defs.onnx_opset_version()
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """The model in a file, with its external data.
+
+    Raises:
+        ModelFileError: The file does not exist, is not ONNX, is truncated, or
+            lacks its external data.
+        StorageError: The file cannot be read.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"there is no file '{path}'")
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"'{path}' cannot be read: {error.strerror}") from error
+    model = parse_model(payload, str(path))
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelFileError(
+            f"'{path}' keeps its weights in another file that cannot be read: {error}"
+        ) from error
+    return model
+
+
+def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
+    """The model in some bytes.
+
+    Raises:
+        ModelFileError: The bytes are not a whole ONNX model of a known version.
+    """
+    try:
+        model = onnx.load_model_from_string(payload)
+    except (DecodeError, ValueError) as error:
+        raise ModelFileError(
+            f"'{name}' is not an ONNX model, or is truncated ({len(payload)} bytes)"
+        ) from error
+    if not model.graph.node or not model.opset_import:
+        raise ModelFileError(f"'{name}' is not an ONNX model: it has no graph with operators")
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx") and entry.version > NEWEST_OPSET:
+            raise ModelFileError(
+                f"'{name}' uses opset {entry.version}; this onnx knows opsets up to "
+                f"{NEWEST_OPSET}: update onnx, or export with an older opset"
+            )
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ModelFileError(f"'{name}' is not a valid ONNX model: {_first_line(error)}") from error
+    return model
+
+
+def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """Inputs that must be fed, with their shapes; ``None`` where a size is not given."""
+    constants = {item.name for item in model.graph.initializer}
+    return {
+        item.name: tuple(
+            size.dim_value if size.HasField("dim_value") and size.dim_value > 0 else None
+            for size in item.type.tensor_type.shape.dim
+        )
+        for item in model.graph.input
+        if item.name not in constants
+    }
+
+
+def with_static_shapes(
+    model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None = None
+) -> onnx.ModelProto:
+    """A copy of the model whose inputs have static shapes.
+
+    Args:
+        model: The model.
+        name: What to call it in errors.
+        shapes: Shapes of inputs by name; needed for inputs with dynamic sizes.
+
+    Raises:
+        ShapeError: A size is dynamic and not given, or a given shape does not fit.
+    """
+    given = dict(shapes or {})
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    inputs = graph_inputs(model)
+    for unknown in given.keys() - inputs.keys():
+        raise ShapeError(
+            f"'{name}' has no input '{unknown}'; its inputs are {', '.join(inputs) or 'none'}"
+        )
+    for item in fixed.graph.input:
+        if item.name not in inputs:
+            continue
+        declared = inputs[item.name]
+        shape = given.get(item.name)
+        if shape is None:
+            if None in declared:
+                sizes = ",".join("?" if size is None else str(size) for size in declared)
+                raise ShapeError(
+                    f"'{name}': input '{item.name}' has the dynamic shape ({sizes}); give it with "
+                    f"--input-shape {item.name}:{sizes.replace('?', 'N')}, numbers for N"
+                )
+            continue
+        if len(shape) != len(declared) or any(
+            size is not None and size != own for size, own in zip(declared, shape, strict=True)
+        ):
+            raise ShapeError(
+                f"'{name}': input '{item.name}' has the shape "
+                f"({','.join('?' if s is None else str(s) for s in declared)}), which "
+                f"({','.join(map(str, shape))}) does not fit"
+            )
+        if min(shape, default=1) < 1:
+            raise ShapeError(f"'{name}': input '{item.name}': sizes must be at least 1, got {shape}")
+        for size, own in zip(item.type.tensor_type.shape.dim, shape, strict=True):
+            size.dim_value = own
+    if given:
+        _forget_inferred_shapes(fixed)
+    return fixed
+
+
+def _forget_inferred_shapes(model: onnx.ModelProto) -> None:
+    del model.graph.value_info[:]
+    for item in model.graph.output:
+        item.type.tensor_type.ClearField("shape")
+
+
+def tensor_types(model: onnx.ModelProto, name: str) -> dict[str, tuple[Shape, str]]:
+    """Static shape and element type of every tensor that shape inference can tell.
+
+    Args:
+        model: A model whose inputs have static shapes.
+        name: What to call it in errors.
+
+    Raises:
+        ShapeError: The shapes contradict each other.
+    """
+    try:
+        inferred = shape_inference.infer_shapes(model, check_type=True, data_prop=True)
+    except (shape_inference.InferenceError, ValueError) as error:
+        raise ShapeError(f"'{name}': shapes do not fit together: {_first_line(error)}") from error
+    return declared_types(inferred)
+
+
+def declared_types(model: onnx.ModelProto) -> dict[str, tuple[Shape, str]]:
+    """Static shape and element type of every tensor for which the model states them."""
+    known: dict[str, tuple[Shape, str]] = {}
+    for item in (*model.graph.input, *model.graph.value_info, *model.graph.output):
+        tensor = item.type.tensor_type
+        if not tensor.HasField("shape"):
+            continue
+        sizes = [size.dim_value if size.HasField("dim_value") else -1 for size in tensor.shape.dim]
+        if all(size >= 0 for size in sizes):
+            known[item.name] = (tuple(sizes), dtype_name(tensor.elem_type))
+    for constant in model.graph.initializer:
+        known[constant.name] = (tuple(constant.dims), dtype_name(constant.data_type))
+    return known
+
+
+def dtype_name(element_type: int) -> str:
+    """ONNX's element type as a lower-case name; its ``FLOAT`` is ``float32``."""
+    name = TensorProto.DataType.Name(element_type).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "unknown")
