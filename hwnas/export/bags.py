@@ -1,0 +1,104 @@
+"""Bags of kernels for blocks, architectures and whole spaces, without exporting a candidate.
+
+A block on its input shape is lowered once and kept; a network's bag is the sum
+of its blocks' bags, which a test holds against lowering the whole network.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.export.layers_onnx import chain_to_onnx
+from hwnas.kernels import FUSION, FusionRules, Kernel, lower
+from hwnas.spaces.architecture import Architecture, PlacedBlock
+from hwnas.spaces.space import SearchSpace
+
+ABSENT = -1
+
+
+def fusion_rules(runtime: str) -> FusionRules:
+    """The fusion rules of a runtime; ONNX Runtime's where it has none of its own."""
+    return FUSION.get(runtime, FUSION["onnxruntime"])
+
+
+@lru_cache(maxsize=32768)
+def _lowered(block: PlacedBlock, runtime: str) -> tuple[tuple[Kernel, int], ...]:
+    model = chain_to_onnx([block], block.input_shape, name="block", skeleton=True)
+    bag = lower(model, fusion_rules(runtime), inside=True, shapes_known=True).kernels
+    return tuple(bag.items())
+
+
+def block_kernels(block: PlacedBlock, runtime: str = "onnxruntime") -> Counter[Kernel]:
+    """The kernels of a block as it stands in a network."""
+    return Counter(dict(_lowered(block, runtime)))
+
+
+def architecture_kernels(
+    architecture: Architecture, runtime: str = "onnxruntime"
+) -> Counter[Kernel]:
+    """The kernels of a network: the sum over its blocks."""
+    total: Counter[Kernel] = Counter()
+    for block in architecture.placed:
+        total.update(block_kernels(block, runtime))
+    return total
+
+
+@dataclass(frozen=True)
+class SlotBlocks:
+    """Which block a slot holds for each setting of its choices.
+
+    Args:
+        choices: Indices of the choices that decide the slot.
+        blocks: Index into the space's blocks, one axis per choice; ``ABSENT``
+            where the slot is left out.
+    """
+
+    choices: tuple[int, ...]
+    blocks: NDArray[np.int64]
+
+
+class SpaceBags:
+    """All blocks of a space with their kernels, and the slots that hold them.
+
+    Args:
+        space: The space.
+        runtime: Whose fusion rules count.
+    """
+
+    def __init__(self, space: SearchSpace, runtime: str = "onnxruntime") -> None:
+        self.space = space
+        self.runtime = runtime
+        index: dict[str, int] = {}
+        self.blocks: list[PlacedBlock] = []
+        slots = []
+        for slot in space.slots:
+            shape = tuple(len(space.choices[c].values) for c in slot.choices)
+            table = np.full(shape, ABSENT, dtype=np.int64)
+            for genes, block in space.slot_variants(slot):
+                if block is None:
+                    continue
+                if block.key not in index:
+                    index[block.key] = len(self.blocks)
+                    self.blocks.append(block)
+                table[genes] = index[block.key]
+            slots.append(SlotBlocks(slot.choices, table))
+        self.slots = tuple(slots)
+        self.keys = tuple(block.key for block in self.blocks)
+
+    @cached_property
+    def kernels(self) -> tuple[Counter[Kernel], ...]:
+        """The kernels of each block."""
+        return tuple(block_kernels(block, self.runtime) for block in self.blocks)
+
+    def block_indices(self, genotypes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Blocks of genotypes ``(n, choices)`` as ``(n, slots)``, ``ABSENT`` where left out."""
+        return np.stack(
+            [
+                slot.blocks[tuple(genotypes[:, choice] for choice in slot.choices)]
+                for slot in self.slots
+            ],
+            axis=1,
+        )

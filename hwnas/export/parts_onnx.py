@@ -1,0 +1,208 @@
+"""Models that measure one part: a kernel or a block as it stands inside a network.
+
+A part alone carries costs that it does not have in a network: its runtime
+reorders images at the model's edges, and fusions across the edge are lost. So a
+part that takes or gives an image stands between 1×1 depthwise convolutions, and
+what these and the reorders cost is measured by *edge* models (two such
+convolutions and nothing else) and taken off:
+
+    part = model − call − ½ Σ (edge − call) over the part's edges
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from hwnas.export.layers_onnx import IR_VERSION, OPSET, OnnxWriter
+from hwnas.kernels.kernel import Kernel, Shape
+from hwnas.spaces.architecture import PlacedBlock
+
+CALL = "call"
+MIN_EDGE_CHANNELS = 5
+"""Images of fewer channels are a network's input, which nothing stands before."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part's model and the edges whose cost is taken off.
+
+    Args:
+        key: What the part is called in a profile.
+        model: Serialised ONNX.
+        edges: Shapes, with batch, of the images at its wrapped edges.
+    """
+
+    key: str
+    model: bytes
+    edges: tuple[Shape, ...] = ()
+
+
+def edge_key(shape: Shape) -> str:
+    """Name of the edge model of an image shape, with batch."""
+    return "edge:" + "x".join(map(str, shape))
+
+
+def edge_shape(key: str) -> Shape:
+    """The image shape of an edge model's name."""
+    return tuple(int(size) for size in key.removeprefix("edge:").split("x"))
+
+
+def is_edge(shape: Shape) -> bool:
+    """Whether an image of this shape, with batch, is wrapped."""
+    return len(shape) == 4 and shape[1] >= MIN_EDGE_CHANNELS and shape[2] * shape[3] > 1
+
+
+def call_part() -> Part:
+    """An almost empty model: what one call of the runtime costs."""
+    node = helper.make_node("Relu", ["input"], ["output"])
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node], "call", [value("input", TensorProto.FLOAT, [1])],
+        [value("output", TensorProto.FLOAT, [1])],
+    )
+    return Part(CALL, _serialise(graph))
+
+
+def edge_part(shape: Shape) -> Part:
+    """Two 1×1 depthwise convolutions on an image of a shape, with batch."""
+    writer = OnnxWriter(shape[1:], batch=shape[0])
+    writer.depthwise_1x1("first")
+    writer.depthwise_1x1("second")
+    return Part(edge_key(shape), writer.model("edge").SerializeToString())
+
+
+def canary_model() -> bytes:
+    """A small fixed network of mixed kernels that tells slow time from quiet time."""
+    writer = OnnxWriter((32, 16, 16))
+    for position in range(2):
+        writer.depthwise_1x1(f"depthwise{position}")
+        writer.tensor = writer.node(
+            "Conv", [writer.tensor, writer.random(f"weight{position}", (32, 32, 3, 3))],
+            f"dense{position}", kernel_shape=[3, 3], pads=[1, 1, 1, 1],
+        )
+    return writer.model("canary").SerializeToString()
+
+
+def block_part(block: PlacedBlock, *, batch: int = 1) -> Part:
+    """A block between 1×1 depthwise convolutions, where its edges are images."""
+    writer = OnnxWriter(block.input_shape, batch=batch)
+    edges: list[Shape] = []
+    if is_edge((batch, *block.input_shape)):
+        writer.depthwise_1x1("before")
+        edges.append((batch, *block.input_shape))
+    writer.append(block.graph, "block")
+    if is_edge((batch, *writer.shape)):
+        writer.depthwise_1x1("after")
+        edges.append((batch, *writer.shape))
+    return Part(f"block:{block.key}", writer.model("block").SerializeToString(), tuple(edges))
+
+
+def kernel_part(kernel: Kernel) -> Part | None:
+    """A kernel between 1×1 depthwise convolutions; ``None`` where it cannot be stood alone."""
+    if kernel.op not in _REBUILT or kernel.dtype != "float32" or len(kernel.outputs) != 1:
+        return None
+    return _KernelWriter(kernel).part()
+
+
+def _serialise(graph: onnx.GraphProto) -> bytes:
+    model = helper.make_model(
+        graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="hwnas",
+    )
+    return bytes(model.SerializeToString())
+
+
+class _KernelWriter:
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.rng = np.random.default_rng(0)
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.edges: list[Shape] = []
+
+    def part(self) -> Part:
+        kernel = self.kernel
+        tensors = [self._input(index, shape) for index, shape in enumerate(kernel.inputs)]
+        extra = tensors.pop() if "Add" in kernel.fused else None
+        tensor = _REBUILT[kernel.op](self, tensors)
+        for position, name in enumerate(kernel.fused):
+            output = f"fused{position}"
+            inputs = [tensor]
+            attributes = {}
+            if name == "Add" and extra is not None:
+                inputs.append(extra)
+            elif name == "Clip":
+                inputs += [self._constant(np.array(v, np.float32)) for v in (0.0, 6.0)]
+            elif name == "HardSigmoid":
+                attributes = {"alpha": 1 / 6, "beta": 0.5}
+            self.nodes.append(helper.make_node(name, inputs, [output], **attributes))
+            tensor = output
+        shape = kernel.outputs[0]
+        if is_edge(shape):
+            tensor = self._depthwise("after", tensor, shape)
+        self.nodes[-1].output[0] = "output"
+        value = helper.make_tensor_value_info("output", TensorProto.FLOAT, list(shape))
+        graph = helper.make_graph(self.nodes, "kernel", self.inputs, [value], self.weights)
+        return Part(f"kernel:{kernel.key}", _serialise(graph), tuple(self.edges))
+
+    def _input(self, index: int, shape: Shape) -> str:
+        name = f"input{index}"
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
+        return self._depthwise(f"before{index}", name, shape) if is_edge(shape) else name
+
+    def _depthwise(self, name: str, tensor: str, shape: Shape) -> str:
+        self.edges.append(shape)
+        weight = self._constant(self.rng.standard_normal((shape[1], 1, 1, 1), np.float32))
+        self.nodes.append(
+            helper.make_node("Conv", [tensor, weight], [name], group=shape[1], kernel_shape=[1, 1])
+        )
+        return name
+
+    def _constant(self, value: np.ndarray) -> str:
+        name = f"constant{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(value, name))
+        return name
+
+    def plain(self, tensors: list[str]) -> str:
+        """The operator itself, with its attributes and random constants."""
+        kernel = self.kernel
+        constants = []
+        for shape in kernel.weights:
+            fan_in = max(1, int(np.prod(shape[1:])))
+            constants.append(
+                self._constant(self.rng.standard_normal(shape, np.float32) * np.float32(fan_in**-0.5))
+            )
+        self.nodes.append(
+            helper.make_node(kernel.op, [*tensors, *constants], ["own"], **dict(kernel.attributes))
+        )
+        return "own"
+
+    def reshape(self, tensors: list[str]) -> str:
+        """A reshape to the output's shape."""
+        shape = self._constant(np.array(self.kernel.outputs[0], np.int64))
+        self.nodes.append(helper.make_node("Reshape", [*tensors, shape], ["own"]))
+        return "own"
+
+    def activation(self, tensors: list[str]) -> str:
+        """An activation with the constants that it is used with."""
+        if self.kernel.op == "Clip":
+            tensors = tensors + [self._constant(np.array(v, np.float32)) for v in (0.0, 6.0)]
+        self.nodes.append(helper.make_node(self.kernel.op, tensors, ["own"]))
+        return "own"
+
+
+_REBUILT: dict[str, Callable[[_KernelWriter, list[str]], str]] = {
+    **dict.fromkeys(
+        ("Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool",
+         "GlobalMaxPool", "Add", "Mul", "Sub", "Div", "Concat", "Transpose", "Softmax", "LRN"),
+        _KernelWriter.plain,
+    ),
+    "Reshape": _KernelWriter.reshape,
+    **dict.fromkeys(
+        ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip"), _KernelWriter.activation
+    ),
+}

@@ -1,0 +1,26 @@
+"""Where the parameters of layers live: modules nested along dotted names."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+
+def holder(root: nn.Module, path: str) -> nn.Module:
+    """The module at a dotted path below ``root``; what is missing on the way is made.
+
+    Nesting gives parameters the names that people expect, such as
+    ``blocks.3.expand.conv.weight``.
+    """
+    module = root
+    for part in path.split("."):
+        child = dict(module.named_children()).get(part)
+        if child is None:
+            child = nn.Module()
+            module.add_module(part, child)
+        module = child
+    return module
+
+
+def tensors(module: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
+    """Parameters or buffers of a module by name, read anew so that replaced ones are seen."""
+    return {name: getattr(module, name) for name in names}

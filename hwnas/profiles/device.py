@@ -1,0 +1,85 @@
+"""What a device is: a runtime with options on a transport. Kept as ``device.toml``."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import ProfileError, RequestError
+from hwnas.profiles.files import write_text
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Device:
+    """A named place to run models.
+
+    Args:
+        name: Letters, digits, ``-``, ``_`` and ``.``.
+        runtime: Name of the runtime.
+        transport: How to reach it.
+        threads: Threads of one inference.
+        precision: ``fp32``.
+    """
+
+    name: str
+    runtime: str = "onnxruntime"
+    transport: str = "local"
+    threads: int = 1
+    precision: str = "fp32"
+    options: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(c.isalnum() or c in "-_." for c in self.name) or self.name[0] == ".":
+            raise RequestError(
+                f"a device's name has letters, digits, '-', '_' and '.', received '{self.name}'"
+            )
+        if self.threads < 1:
+            raise RequestError(f"threads must be at least 1, received {self.threads}")
+        if self.precision != "fp32":
+            raise RequestError(f"precision must be fp32, received '{self.precision}'")
+
+    def to_toml(self) -> str:
+        """The text of ``device.toml``."""
+        values: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
+        options = values.pop("options")
+        lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
+        if options:
+            lines += ["", "[options]", *(f"{k} = {_toml(v)}" for k, v in sorted(options.items()))]
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> None:
+        """Write ``device.toml`` into a folder."""
+        write_text(folder / "device.toml", self.to_toml())
+
+    @classmethod
+    def read(cls, folder: Path) -> "Device":
+        """The device of a profile folder.
+
+        Raises:
+            ProfileError: The file is missing, not TOML, or of a newer schema.
+        """
+        path = folder / "device.toml"
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ProfileError(f"'{path}' cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ProfileError(f"'{path}' is not TOML: {error}; mend or remove it") from error
+        schema = values.pop("schema", None)
+        if schema != SCHEMA:
+            raise ProfileError(
+                f"'{path}' has schema {schema}, this hwnas knows {SCHEMA}: update hwnas"
+            )
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ProfileError(f"'{path}': {error}") from error
+
+
+def _toml(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

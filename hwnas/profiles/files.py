@@ -1,0 +1,86 @@
+"""Files that are written whole or not at all, and lines that are appended whole."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from hwnas.errors import StorageError
+
+_CAUSES = {
+    errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only", errno.EACCES: "permission is denied",
+}
+
+
+def storage_error(path: Path, error: OSError, kept: str = "") -> StorageError:
+    """The error for a file that could not be written, with what is kept."""
+    cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
+    return StorageError(f"'{path}' cannot be written: {cause}" + (f"; {kept}" if kept else ""))
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made if it is not there.
+
+    Raises:
+        StorageError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return path
+
+
+def write_bytes(path: Path, payload: bytes) -> None:
+    """Write a file through a temporary one beside it, so that it is whole or as before.
+
+    Raises:
+        StorageError: The disk is full or not writable; what stood there is kept.
+    """
+    make_folder(path.parent)
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(payload)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise storage_error(path, error, "what stood there is kept") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """As :func:`write_bytes`, for text."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a file in one write.
+
+    A torn last line, left by a write that was cut off, is ended first, so that
+    it cannot swallow what follows.
+
+    Raises:
+        StorageError: The disk is full or not writable; what was written before is kept.
+    """
+    make_folder(path.parent)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            payload = text.encode("utf-8")
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                payload = b"\n" + payload
+            written = os.write(handle, payload)
+            if written < len(payload):
+                os.ftruncate(handle, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise storage_error(path, error, "what was measured before is kept") from error

@@ -1,0 +1,124 @@
+"""What was seen of one model in one worker process, and the measurement that several make."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+CANARY_TOLERANCE = 0.03
+STABLE_WITHIN = 0.05
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One model in one worker process.
+
+    Args:
+        key: The part: ``call``, ``edge:…``, ``kernel:…``, ``block:…``, ``network:…``.
+        session: The worker process that saw it.
+        quiet_ms: Low quantile of the burst minima in accepted rounds.
+        low_ms: Lower end of the 95 % interval of that quantile.
+        high_ms: Upper end.
+        median_ms: Median of all kept runs.
+        cold_ms: The first inference after the session was built.
+        build_ms: Building the session.
+        rounds: Visits to the model.
+        accepted: Visits between two quiet readings of the canary.
+        canary_ms: The canary's best in this process.
+        failure: Why there is no number, or ``None``.
+    """
+
+    key: str
+    session: str
+    quiet_ms: float = float("nan")
+    low_ms: float = float("nan")
+    high_ms: float = float("nan")
+    median_ms: float = float("nan")
+    cold_ms: float = float("nan")
+    build_ms: float = float("nan")
+    rounds: int = 0
+    accepted: int = 0
+    canary_ms: float = float("nan")
+    failure: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; times are rounded to a hundredth of a microsecond."""
+        values = {
+            name: round(value, 5) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+        }
+        if self.failure is not None:
+            return {name: values[name] for name in ("key", "session", "failure")}
+        return {name: value for name, value in values.items() if name != "failure"}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The latency of one part, from all its observations.
+
+    Args:
+        key: The part.
+        latency_ms: Median over processes of the quiet time.
+        low_ms: Lower end: over processes, and within them.
+        high_ms: Upper end.
+        median_ms: Median over processes of the median run.
+        cold_ms: Median over processes of the first inference.
+        build_ms: Median over processes of building the session.
+        verdict: ``stable``, or ``unstable`` where processes disagree or the canary
+            was never quiet.
+        rounds: Accepted visits.
+        sessions: Processes.
+        session_ms: The quiet time of each process.
+    """
+
+    key: str
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    median_ms: float
+    cold_ms: float
+    build_ms: float
+    verdict: str
+    rounds: int
+    sessions: int
+    session_ms: tuple[float, ...]
+
+
+def combine(
+    observations: Sequence[Observation], canary_ms: float, *, least_accepted: int = 3
+) -> Measurement:
+    """One measurement from the observations of one part.
+
+    Processes whose canary never came near the device's best are left out where
+    others did: they were slow from start to end, which no round of theirs shows.
+
+    Args:
+        observations: At least one without failure.
+        canary_ms: The canary's best over all processes of the device.
+        least_accepted: Accepted visits that a process needs to count as stable.
+    """
+    seen = [item for item in observations if item.failure is None]
+    quiet = [item for item in seen if item.canary_ms <= canary_ms * (1 + CANARY_TOLERANCE)]
+    used = quiet or seen
+    values = np.array([item.quiet_ms for item in used])
+    latency = float(np.median(values))
+    disagreement = float(np.median(np.abs(values - latency))) / latency
+    stable = (
+        bool(quiet)
+        and disagreement <= STABLE_WITHIN
+        and float(np.median([item.accepted for item in used])) >= least_accepted
+    )
+    return Measurement(
+        key=observations[0].key,
+        latency_ms=latency,
+        low_ms=min(item.low_ms for item in used),
+        high_ms=max(item.high_ms for item in used),
+        median_ms=float(np.median([item.median_ms for item in used])),
+        cold_ms=float(np.median([item.cold_ms for item in used])),
+        build_ms=float(np.median([item.build_ms for item in used])),
+        verdict="stable" if stable else "unstable",
+        rounds=sum(item.accepted for item in used),
+        sessions=len(used),
+        session_ms=tuple(float(value) for value in values),
+    )

@@ -1,0 +1,146 @@
+"""What to measure for a space: networks to calibrate on, networks to be judged on, parts."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwnas.export.bags import SpaceBags
+from hwnas.export.layers_onnx import architecture_to_onnx
+from hwnas.export.parts_onnx import Part, block_part, call_part, edge_key, edge_part, kernel_part
+from hwnas.kernels import Kernel
+from hwnas.spaces.architecture import Architecture
+from hwnas.spaces.space import SearchSpace
+
+JUDGED_EVERY = 4
+"""Every fourth network is kept out of all fitting."""
+
+USAGE_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class PlannedNetwork:
+    """A whole network that is measured.
+
+    Args:
+        genotype: Its genes.
+        architecture: The network.
+        judged: Whether it is left out of fitting.
+    """
+
+    genotype: tuple[int, ...]
+    architecture: Architecture
+    judged: bool
+
+    @property
+    def key(self) -> str:
+        """Its name in a profile."""
+        return f"network:{self.architecture.digest}"
+
+    def definition(self, space: SearchSpace) -> dict[str, Any]:
+        """What the profile remembers of it."""
+        return {
+            "space": space.name,
+            "genotype": list(self.genotype),
+            "architecture": self.architecture.to_json(),
+            "judged": self.judged,
+        }
+
+    def part(self) -> Part:
+        """Its model."""
+        return Part(self.key, architecture_to_onnx(self.architecture).SerializeToString())
+
+
+def plan_networks(space: SearchSpace, count: int, seed: int) -> list[PlannedNetwork]:
+    """Distinct random networks, half uniform over architectures, half over choices.
+
+    The first of a longer plan are those of a shorter one, so that a second
+    profiling run goes on with the first's.
+
+    Args:
+        space: Where they come from.
+        count: How many; fewer if the space is smaller.
+        seed: Seed of the sample.
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[tuple[int, ...], None] = {}
+    for _ in range(20):
+        deep = space.sample(rng, 64)
+        even = space.sample(rng, 64, over="choices")
+        for pair in zip(deep, even, strict=True):
+            for row in pair:
+                found[tuple(int(gene) for gene in row)] = None
+        if len(found) >= count:
+            break
+    networks: dict[str, PlannedNetwork] = {}
+    for genotype in found:
+        architecture = space.decode(genotype)
+        judged = len(networks) % JUDGED_EVERY == JUDGED_EVERY - 1
+        networks.setdefault(
+            architecture.digest, PlannedNetwork(genotype, architecture, judged)
+        )
+        if len(networks) == count:
+            break
+    return list(networks.values())
+
+
+class PartPlan:
+    """The parts of a space, those first that networks use most.
+
+    Args:
+        bags: The space's blocks and kernels.
+        seed: Seed of the sample by which use is counted.
+    """
+
+    def __init__(self, bags: SpaceBags, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        half = USAGE_SAMPLES // 2
+        genotypes = np.concatenate(
+            [bags.space.sample(rng, half), bags.space.sample(rng, half, over="choices")]
+        )
+        indices, counts = np.unique(bags.block_indices(genotypes), return_counts=True)
+        block_use = {int(i): int(n) for i, n in zip(indices, counts, strict=True) if i >= 0}
+        kernel_use: Counter[Kernel] = Counter()
+        for index, uses in block_use.items():
+            for kernel, number in bags.kernels[index].items():
+                kernel_use[kernel] += uses * number
+        self._bags = bags
+        self.blocks = sorted(block_use, key=lambda i: (-block_use[i], i))
+        self.kernels = sorted(kernel_use, key=lambda k: (-kernel_use[k], k.key))
+
+    def ordered(self, done: set[str]) -> list[str]:
+        """Keys of what is not done yet: blocks and kernels in turn, most used first."""
+        blocks = [f"block:{self._bags.keys[i]}" for i in self.blocks]
+        kernels = [f"kernel:{kernel.key}" for kernel in self.kernels]
+        merged: list[str] = []
+        for position in range(max(len(blocks), len(kernels))):
+            merged += blocks[position : position + 1] + kernels[position : position + 1]
+        return [key for key in merged if key not in done]
+
+    def part(self, key: str) -> Part | None:
+        """The model of a part; ``None`` for a kernel that cannot stand alone."""
+        kind, _, rest = key.partition(":")
+        if kind == "block":
+            return block_part(self._bags.blocks[self._bags.keys.index(rest)])
+        return kernel_part(Kernel.from_key(rest))
+
+    def definition(self, key: str, part: Part) -> dict[str, Any]:
+        """What the profile remembers of a part: its edges, and a block's spec and shape."""
+        value: dict[str, Any] = {"edges": [list(shape) for shape in part.edges]}
+        if key.startswith("block:"):
+            block = self._bags.blocks[self._bags.keys.index(key.removeprefix("block:"))]
+            value |= {"block": block.spec.to_json(), "input_shape": list(block.input_shape)}
+        return value
+
+
+def base_parts(parts: list[Part], done: set[str]) -> list[Part]:
+    """What the parts' costs are measured against: an empty call and the edges they have."""
+    wanted = [call_part()]
+    seen: set[str] = set()
+    for part in parts:
+        for shape in part.edges:
+            if edge_key(shape) not in seen:
+                seen.add(edge_key(shape))
+                wanted.append(edge_part(shape))
+    return [part for part in wanted if part.key not in done]

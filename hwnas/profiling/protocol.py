@@ -1,0 +1,161 @@
+"""The measuring protocol for one batch of models in one worker process.
+
+Rounds visit every model once, in a random order, with a canary between the
+visits; the first runs of a visit are dropped; only visits between quiet
+readings of the canary count. Why: ``docs/design.md``.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwnas.errors import RuntimeFailure
+from hwnas.export.parts_onnx import canary_model
+from hwnas.profiles import Observation
+from hwnas.profiling.statistics import accepted, precise, quiet_time
+from hwnas.targets import Burst, Loaded, Worker
+
+CANARY = "canary"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a batch is measured.
+
+    Args:
+        runs: Inferences of one visit.
+        drop: First inferences of a visit that do not count.
+        segment_ms: Time between two readings of the canary.
+        tolerance: How much slower than its best the canary may be, as a share.
+        agreement: Stop at a model when its three least values agree within this share …
+        least_rounds: … and this many visits were accepted.
+        most_rounds: Visits after which it stops in any case.
+        timeout_s: Time for loading one model, and for one round beyond what it should take.
+    """
+
+    runs: int = 7
+    drop: int = 2
+    segment_ms: float = 20.0
+    tolerance: float = 0.03
+    agreement: float = 0.005
+    least_rounds: int = 8
+    most_rounds: int = 40
+    timeout_s: float = 60.0
+
+
+class Batch:
+    """Models measured together in one worker process.
+
+    Args:
+        worker: The process.
+        session: Its name in the profile.
+        protocol: How to measure.
+        seed: Seed of the visiting order.
+    """
+
+    def __init__(self, worker: Worker, session: str, protocol: Protocol, seed: int) -> None:
+        self._worker = worker
+        self._session = session
+        self._protocol = protocol
+        self._rng = np.random.default_rng(seed)
+        self._loaded: dict[str, Loaded] = {}
+        self._bursts: dict[str, list[Burst]] = {}
+        self._failures: dict[str, str] = {}
+        self._canary_ns = float("inf")
+
+    def load(
+        self, models: Mapping[str, bytes], *, until: float = float("inf"),
+        shapes: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+    ) -> None:
+        """Prepare models; one that the runtime refuses is recorded as failed.
+
+        Args:
+            models: Serialised ONNX by part.
+            until: Monotonic time after which no further model is loaded.
+            shapes: For a part, the shapes of inputs that its model leaves open.
+
+        Raises:
+            RuntimeFailure: The worker died, which ends the batch; the part that
+                ended it is recorded as failed.
+        """
+        self._worker.load(CANARY, canary_model(), timeout_s=self._protocol.timeout_s)
+        for key, model in models.items():
+            if time.monotonic() > until:
+                break
+            try:
+                loaded = self._worker.load(
+                    key, model, timeout_s=self._protocol.timeout_s, shapes=(shapes or {}).get(key)
+                )
+            except RuntimeFailure as error:
+                self._failures[key] = str(error)
+                if not self._worker.alive:
+                    raise
+                continue
+            if loaded.finite:
+                self._loaded[key] = loaded
+                self._bursts[key] = []
+            else:
+                self._failures[key] = "the outputs are not finite (NaN or infinity)"
+
+    def run(self, *, until: float, on_round: Callable[[int, int], None] | None = None) -> None:
+        """Rounds until every model is precise, or has had its visits, or time is up.
+
+        Args:
+            until: Monotonic time at which to stop; one round is done in any case.
+            on_round: Called after each round with models finished and models in all.
+        """
+        protocol = self._protocol
+        open_keys = list(self._loaded)
+        for _ in range(protocol.most_rounds):
+            if not open_keys:
+                break
+            order = [open_keys[i] for i in self._rng.permutation(len(open_keys))]
+            expected = sum(self._loaded[key].cold_ms for key in order) / 1e3 * protocol.runs
+            for burst in self._worker.round(
+                order, canary=CANARY, runs=protocol.runs, drop=protocol.drop,
+                segment_ns=int(protocol.segment_ms * 1e6),
+                timeout_s=protocol.timeout_s + 5 * expected,
+            ):
+                self._bursts[burst.key].append(burst)
+                self._canary_ns = min(
+                    self._canary_ns, burst.canary_before_ns, burst.canary_after_ns
+                )
+            open_keys = [key for key in open_keys if not self._precise(key)]
+            if on_round is not None:
+                on_round(len(self._loaded) - len(open_keys), len(self._loaded))
+            if time.monotonic() > until:
+                break
+
+    def _minima(self, key: str) -> list[int]:
+        kept = accepted(self._bursts[key], self._canary_ns, self._protocol.tolerance)
+        return [min(burst.samples_ns) for burst in kept]
+
+    def _precise(self, key: str) -> bool:
+        return precise(self._minima(key), self._protocol.agreement, self._protocol.least_rounds)
+
+    def observations(self) -> list[Observation]:
+        """What was seen; models without a single visit are left out."""
+        found = [
+            Observation(key, self._session, failure=reason)
+            for key, reason in self._failures.items()
+        ]
+        for key, bursts in self._bursts.items():
+            if not bursts:
+                continue
+            kept = self._minima(key)
+            # With no quiet round there is a number all the same; that none was
+            # accepted is what makes it unstable.
+            minima = kept or [min(burst.samples_ns) for burst in bursts]
+            point, low, high = quiet_time(minima)
+            samples = [sample for burst in bursts for sample in burst.samples_ns]
+            loaded = self._loaded[key]
+            found.append(
+                Observation(
+                    key, self._session, point / 1e6, low / 1e6, high / 1e6,
+                    float(np.median(samples)) / 1e6, loaded.cold_ms, loaded.build_ms,
+                    len(bursts), len(kept), self._canary_ns / 1e6,
+                )
+            )
+        return found

@@ -1,0 +1,280 @@
+"""A profiling session: visits to a device within a budget, kept as they are made.
+
+A visit is one worker process that measures one batch. Visits to the networks
+and to the parts alternate, so that what one part is made of is spread over the
+whole session. After each visit its observations are on disk; a session that is
+killed loses the visit in flight, and the next one goes on.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hwnas.errors import InterruptedWork, RuntimeFailure
+from hwnas.export.bags import SpaceBags
+from hwnas.export.parts_onnx import Part
+from hwnas.profiles import DeviceProfile, Observation
+from hwnas.profiling.plan import PartPlan, PlannedNetwork, base_parts, plan_networks
+from hwnas.profiling.protocol import Batch, Protocol
+from hwnas.spaces.space import SearchSpace
+from hwnas.targets import Target
+
+PART_SESSIONS = 2
+NETWORK_SESSIONS = 4
+NETWORK_SHARE = 0.35
+"""Share of the budget that whole networks get."""
+
+BATCH_BYTES = 256 * 2**20
+BATCH_PARTS = 160
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a session stands.
+
+    Args:
+        phase: What is being measured.
+        done: Models finished in this visit.
+        total: Models of this visit.
+        seconds: Since the session began.
+        budget_s: The budget.
+    """
+
+    phase: str
+    done: int
+    total: int
+    seconds: float
+    budget_s: float
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class ProfilingSession:
+    """Measures a space on a device.
+
+    Args:
+        profile: Where the measurements go.
+        target: Where they are made.
+        space: What is measured.
+        budget_s: Time for measuring, seconds.
+        networks: How many whole networks to measure at most.
+        protocol: How one batch is measured.
+        seed: Seed of the networks and of the visiting orders.
+        on_progress: Called often.
+    """
+
+    def __init__(
+        self,
+        profile: DeviceProfile,
+        target: Target,
+        space: SearchSpace,
+        *,
+        budget_s: float,
+        networks: int = 60,
+        protocol: Protocol | None = None,
+        seed: int = 0,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._profile = profile
+        self._target = target
+        self._space = space
+        self._budget_s = budget_s
+        self._network_count = networks
+        self._protocol = protocol or Protocol()
+        self._seed = seed
+        self._on_progress = on_progress or (lambda progress: None)
+        self._begin = time.monotonic()
+
+    def run(self) -> float:
+        """Measure until the budget is used or everything is measured.
+
+        Returns:
+            Seconds that it took.
+
+        Raises:
+            InterruptedWork: Ctrl-C; what was measured is in the profile.
+            RuntimeFailure: The device's worker does not start.
+        """
+        try:
+            with self._profile.exclusive():
+                self._begin = time.monotonic()
+                self._measure()
+        except KeyboardInterrupt:
+            kept = len(self._profile.read().observations)
+            raise InterruptedWork(
+                f"interrupted; {kept} observations are kept in '{self._profile.folder}'. "
+                "Run the same command with --resume to go on."
+            ) from None
+        return time.monotonic() - self._begin
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begin
+
+    def _measure(self) -> None:
+        counts = self._profile.read().session_counts()
+        networks = plan_networks(self._space, self._network_count, self._seed)
+        plan = PartPlan(SpaceBags(self._space, self._target.runtime.name), self._seed)
+        # One session of each network first: it tells what a visit takes, and
+        # gives the judged networks before the budget can end.
+        visits = _NetworkVisits(networks, counts)
+        parts = _PartVisits(plan, counts)
+        network_s = 0.0
+        while self._elapsed() < self._budget_s:
+            networks_turn = network_s <= NETWORK_SHARE * self._elapsed()
+            if visits.open() and (networks_turn or not parts.open()):
+                begin = self._elapsed()
+                batch = visits.next()
+                share = max(2.0, NETWORK_SHARE * self._budget_s / NETWORK_SESSIONS)
+                self._visit(
+                    "networks", [item.part() for item in batch], share,
+                    {item.key: item.definition(self._space) for item in batch},
+                )
+                network_s += self._elapsed() - begin
+            elif parts.open():
+                left = (1 - NETWORK_SHARE) * self._budget_s - (self._elapsed() - network_s)
+                if not parts.second and left < (1 - NETWORK_SHARE) * self._budget_s / 2:
+                    parts.turn_back()
+                keys = parts.next()
+                chosen = [part for key in keys if (part := plan.part(key)) is not None]
+                chosen += base_parts(chosen, parts.done_bases)
+                parts.done_bases |= {part.key for part in chosen}
+                self._visit(
+                    "blocks and kernels", chosen, max(2.0, left),
+                    {p.key: plan.definition(p.key, p) for p in chosen if p.key in set(keys)},
+                )
+            else:
+                break
+
+    def _visit(
+        self, phase: str, parts: Sequence[Part], share_s: float,
+        definitions: dict[str, dict[str, object]],
+    ) -> None:
+        left = min(share_s, self._budget_s - self._elapsed())
+        until = time.monotonic() + left
+        models = {part.key: part.model for part in parts}
+
+        def report(done: int, total: int) -> None:
+            self._on_progress(Progress(phase, done, total, self._elapsed(), self._budget_s))
+
+        report(0, len(models))
+        number = len(self._profile.read().sessions)
+        measure(
+            self._profile, self._target, models, session=f"s{number:04d}",
+            protocol=self._protocol, seed=self._seed + number, until=until,
+            definitions=definitions, on_round=report,
+        )
+
+
+def measure(
+    profile: DeviceProfile,
+    target: Target,
+    models: Mapping[str, bytes],
+    *,
+    session: str,
+    protocol: Protocol,
+    seed: int,
+    until: float,
+    definitions: dict[str, dict[str, object]] | None = None,
+    shapes: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+    on_round: Callable[[int, int], None] | None = None,
+) -> list[Observation]:
+    """One visit: a fresh worker process measures a batch, and the profile keeps it.
+
+    What was seen is kept even when the worker dies or the user interrupts.
+
+    Args:
+        profile: Where the observations go.
+        target: Where to measure.
+        models: Serialised ONNX by part.
+        session: Name of the process in the profile.
+        protocol: How to measure.
+        seed: Seed of the visiting order.
+        until: Monotonic time at which to stop.
+        definitions: What keys stand for.
+        shapes: For a part, shapes of inputs that its model leaves open.
+        on_round: Called after each round with models finished and models in all.
+    """
+    worker = target.open()
+    batch = Batch(worker, session, protocol, seed)
+    conditions = {
+        "runtime": worker.hello["runtime"], "version": worker.hello["version"],
+        "threads": profile.device.threads, "batch": 1, **worker.hello["conditions"],
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    try:
+        batch.load(models, until=until, shapes=shapes)
+        batch.run(until=until, on_round=on_round)
+    except RuntimeFailure:
+        # A model that kills its worker is recorded as failed; without such a
+        # record the same death would come again on every visit.
+        if not any(item.failure is not None for item in batch.observations()):
+            raise
+    finally:
+        worker.close()
+        seen = batch.observations()
+        if seen:
+            keys = {item.key for item in seen}
+            profile.append(
+                seen, sessions={session: conditions},
+                definitions={k: v for k, v in (definitions or {}).items() if k in keys},
+            )
+    return seen
+
+
+class _NetworkVisits:
+    """Which networks still need a session, and how many."""
+
+    def __init__(self, networks: list[PlannedNetwork], counts: dict[str, int]) -> None:
+        self._networks = networks
+        self._counts = {item.key: counts.get(item.key, 0) for item in networks}
+
+    def open(self) -> bool:
+        return any(count < NETWORK_SESSIONS for count in self._counts.values())
+
+    def next(self) -> list[PlannedNetwork]:
+        least = min(self._counts.values())
+        batch: list[PlannedNetwork] = []
+        size = 0
+        for item in self._networks:
+            if self._counts[item.key] == least:
+                size += 8 * item.architecture.parameters
+                if batch and size > BATCH_BYTES:
+                    break
+                batch.append(item)
+        for item in batch:
+            self._counts[item.key] += 1
+        return batch
+
+
+class _PartVisits:
+    """First visits to new parts while the budget's first half lasts, then second visits."""
+
+    def __init__(self, plan: PartPlan, counts: dict[str, int]) -> None:
+        once = [key for key in plan.ordered(set()) if counts.get(key, 0) == 1]
+        self._new = [key for key in plan.ordered(set()) if counts.get(key, 0) == 0]
+        self._again = [once[i : i + BATCH_PARTS] for i in range(0, len(once), BATCH_PARTS)]
+        self.second = False
+        self.done_bases = {key for key, count in counts.items() if count >= PART_SESSIONS}
+
+    def open(self) -> bool:
+        return bool(self._again) or (bool(self._new) and not self.second)
+
+    def turn_back(self) -> None:
+        """Stop taking new parts; see again those that were seen once."""
+        self.second = True
+        self.done_bases = set()
+
+    def next(self) -> list[str]:
+        if self._new and not self.second:
+            keys, self._new = self._new[:BATCH_PARTS], self._new[BATCH_PARTS:]
+            self._again.append(keys)
+            if not self._new:
+                self.turn_back()
+            return keys
+        return self._again.pop(0)
+
+
+def shortened(protocol: Protocol, rounds: int) -> Protocol:
+    """A protocol with fewer visits at most."""
+    return replace(protocol, most_rounds=rounds, least_rounds=min(protocol.least_rounds, rounds))

@@ -1,0 +1,128 @@
+"""The measuring agent: a single file that runs where the runtime runs.
+
+``python agent.py ENGINE.py`` loads the engine file, then answers JSON lines on
+standard input with JSON lines on standard output. It needs the standard library
+and whatever the engine imports, not hwnas. Rounds run here, so that the link to
+the host is never timed.
+
+An engine has ``NAME``, ``VERSION`` and ``Session(source, threads, shapes)`` with
+``build_ns``, ``time(runs) -> [ns]`` and ``finite() -> bool``.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import platform
+import sys
+import time
+
+
+def _load_engine(path):
+    spec = importlib.util.spec_from_file_location("engine", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _read(path):
+    with contextlib.suppress(OSError), open(path) as handle:
+        return handle.read().strip()
+    return None
+
+
+def conditions():
+    """What is known of the machine; ``None`` for what cannot be read."""
+    info = _read("/proc/cpuinfo") or ""
+    fields = {}
+    for line in info.splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    memory = (_read("/proc/meminfo") or "").partition("MemTotal:")[2].split()
+    base = "/sys/devices/system/cpu/cpu0/cpufreq/"
+    return {
+        "cpu": fields.get("model name") or platform.processor() or None,
+        "machine": platform.machine(),
+        "features": sorted(
+            flags & {"avx", "avx2", "fma", "avx512f", "avx512_vnni", "amx_tile", "asimd", "sve"}
+        ),
+        "cores": os.cpu_count(),
+        "memory_mib": int(memory[0]) // 1024 if memory else None,
+        "governor": _read(base + "scaling_governor"),
+        "frequency_khz": _read(base + "scaling_cur_freq"),
+        "temperature_mc": _read("/sys/class/thermal/thermal_zone0/temp"),
+        "affinity": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "system": platform.system() + " " + platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+class Agent:
+    """Holds prepared models and runs rounds over them."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.sessions = {}
+        self.clock = getattr(engine, "clock_ns", time.perf_counter_ns)
+
+    def hello(self, request):
+        """Who and where this is."""
+        return {"runtime": self.engine.NAME, "version": self.engine.VERSION,
+                "pid": os.getpid(), "conditions": conditions()}
+
+    def load(self, request):
+        """Build a session and run it once: build and first-inference times."""
+        session = self.engine.Session(
+            request["path"], request["threads"], request.get("shapes") or None
+        )
+        cold = session.time(1)[0]
+        self.sessions[request["id"]] = session
+        return {"build_ns": session.build_ns, "cold_ns": cold, "finite": session.finite()}
+
+    def unload(self, request):
+        """Forget every model."""
+        self.sessions.clear()
+        return {}
+
+    def round(self, request):
+        """One visit to each model of ``order``: a burst each, the canary between them.
+
+        Answers ``bursts``: ``[id, samples, segment]`` with the first runs of a
+        burst dropped, and ``canary``: the canary's least time at each boundary
+        between segments, so that segment i lies between canary i and i + 1.
+        """
+        runs, drop, every = request["runs"], request["drop"], request["segment_ns"]
+        canary = self.sessions[request["canary"]]
+        readings, bursts = [min(canary.time(runs)[drop:])], []
+        begin = self.clock()
+        for key in request["order"]:
+            bursts.append([key, self.sessions[key].time(runs)[drop:], len(readings) - 1])
+            if self.clock() - begin > every:
+                readings.append(min(canary.time(runs)[drop:]))
+                begin = self.clock()
+        readings.append(min(canary.time(runs)[drop:]))
+        return {"bursts": bursts, "canary": readings}
+
+
+def main():
+    """Answer requests until standard input ends."""
+    # Whatever a runtime prints must not fall between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    agent = Agent(_load_engine(sys.argv[1]))
+    actions = {"hello": agent.hello, "load": agent.load, "unload": agent.unload,
+               "round": agent.round}
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"ok": True, **actions[request["do"]](request)}
+        except Exception as error:  # whatever the runtime raises goes to the host by name
+            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

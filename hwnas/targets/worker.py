@@ -1,0 +1,160 @@
+"""A worker process that runs the agent, and the JSON lines spoken with it."""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import RuntimeFailure
+
+AGENT = Path(__file__).with_name("agent.py")
+START_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What building a session and its first inference took."""
+
+    build_ms: float
+    cold_ms: float
+    finite: bool
+
+
+@dataclass(frozen=True)
+class Burst:
+    """The kept runs of one visit to a model, nanoseconds, and the canary's readings around it."""
+
+    key: str
+    samples_ns: tuple[int, ...]
+    canary_before_ns: int
+    canary_after_ns: int
+
+
+class Worker:
+    """A process of a device with models in it. Use it as a context manager.
+
+    Args:
+        command: The command that starts the agent.
+        threads: Threads of one inference.
+    """
+
+    def __init__(self, command: Sequence[str], threads: int) -> None:
+        self._threads = threads
+        self._folder = tempfile.TemporaryDirectory(prefix="hwnas-")
+        self._stderr = tempfile.TemporaryFile()
+        # A group of its own, so that Ctrl-C reaches the host alone and it ends the worker itself.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
+            start_new_session=True,
+        )
+        self._buffer = b""
+        self._count = 0
+        self.hello: dict[str, Any] = self._ask({"do": "hello"}, START_TIMEOUT_S)
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def load(
+        self, key: str, model: bytes, *, timeout_s: float, shapes: Mapping[str, Sequence[int]] | None = None
+    ) -> Loaded:
+        """Prepare a model under a key.
+
+        Raises:
+            RuntimeFailure: The runtime refuses the model, crashes on it, or takes too long.
+        """
+        self._count += 1
+        path = Path(self._folder.name) / f"{self._count}.onnx"
+        path.write_bytes(model)
+        answer = self._ask(
+            {"do": "load", "id": key, "path": str(path), "threads": self._threads,
+             "shapes": {name: list(shape) for name, shape in (shapes or {}).items()}},
+            timeout_s,
+        )
+        path.unlink()
+        return Loaded(answer["build_ns"] / 1e6, answer["cold_ns"] / 1e6, answer["finite"])
+
+    def round(
+        self, order: Sequence[str], *, canary: str, runs: int, drop: int, segment_ns: int,
+        timeout_s: float,
+    ) -> list[Burst]:
+        """One visit to each model of ``order``, in that order.
+
+        Raises:
+            RuntimeFailure: The worker died or took too long.
+        """
+        answer = self._ask(
+            {"do": "round", "order": list(order), "canary": canary, "runs": runs, "drop": drop,
+             "segment_ns": segment_ns},
+            timeout_s,
+        )
+        readings = answer["canary"]
+        return [
+            Burst(key, tuple(samples), readings[segment], readings[segment + 1])
+            for key, samples, segment in answer["bursts"]
+        ]
+
+    def _ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write((json.dumps(request) + "\n").encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise RuntimeFailure(self._obituary(request)) from None
+        answer: dict[str, Any] = json.loads(self._read_line(request, timeout_s))
+        if not answer["ok"]:
+            raise RuntimeFailure(answer["error"])
+        return answer
+
+    def _read_line(self, request: dict[str, Any], timeout_s: float) -> bytes:
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(timeout_s):
+                    self.kill()
+                    raise RuntimeFailure(
+                        f"the worker did not answer '{request['do']}' within {timeout_s:.0f} s"
+                    )
+                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    raise RuntimeFailure(self._obituary(request))
+                self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _obituary(self, request: dict[str, Any]) -> str:
+        code = self._process.wait()
+        cause = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        return f"the worker {cause} at '{request['do']}'" + (f": {lines[-1]}" if lines else "")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the process and remove what it was given."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self.kill()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            try:
+                stream.close()
+            except BrokenPipeError:
+                continue
+        self._folder.cleanup()

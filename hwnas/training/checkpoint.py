@@ -1,0 +1,51 @@
+"""State on disk: written whole or not at all, read without running what it holds."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hwnas.errors import StorageError
+
+State = dict[str, Any]
+
+
+def save_state(path: Path, state: State) -> None:
+    """Write a state of tensors and plain values, atomically.
+
+    Raises:
+        StorageError: The file cannot be written; one that was there is unchanged.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    # torch reports a full disk as RuntimeError.
+    except (OSError, RuntimeError) as error:
+        raise StorageError(f"'{path}' cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_state(path: Path) -> State:
+    """The state that :func:`save_state` wrote.
+
+    Raises:
+        StorageError: The file cannot be read, or is not such a state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StorageError(
+            f"'{path}' cannot be read as a checkpoint: {reason}. Delete it to start anew."
+        ) from error
+    if not isinstance(state, dict):
+        raise StorageError(f"'{path}' is not a checkpoint. Delete it to start anew.")
+    return state

@@ -1,0 +1,72 @@
+"""How a network is trained: the numbers that decide the result."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hwnas.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stochastic gradient descent with Nesterov momentum and a cosine schedule.
+
+    The defaults suit networks of a few million operations on small images.
+
+    Args:
+        epochs: Passes over the training images.
+        batch_size: Images per step.
+        learning_rate: The highest rate, reached after the warm-up.
+        momentum: Of the gradient, 0 to below 1.
+        weight_decay: Of convolution and linear weights; biases and batch norms have none.
+        label_smoothing: Probability that is spread over all classes.
+        warmup: Share of the training in which the rate rises from near zero.
+        shift: Images are moved by up to this share of their size, in both
+            directions, anew each time; 0 leaves them alone.
+        seed: Seed of the order and the shifts.
+
+    Raises:
+        SpecError: A value is out of range.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    warmup: float = 0.15
+    shift: float = 0.06
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("epochs", 1, math.inf), ("batch_size", 1, math.inf), ("learning_rate", 0, math.inf),
+            ("momentum", 0, 1), ("weight_decay", 0, math.inf), ("label_smoothing", 0, 1),
+            ("warmup", 0, 1), ("shift", 0, 0.5),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high or not math.isfinite(value):
+                raise SpecError(
+                    f"recipe: {name} must be a number from {low} to {high}, received {value}"
+                )
+
+    def rate(self, progress: float) -> float:
+        """The learning rate when a share of the training is done.
+
+        Args:
+            progress: 0 at the start, 1 at the end.
+        """
+        if progress < self.warmup:
+            return self.learning_rate * max(progress / self.warmup, 0.01)
+        rest = (progress - self.warmup) / max(1 - self.warmup, 1e-12)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(rest, 1.0)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Recipe":
+        """The recipe that :meth:`to_json` wrote."""
+        return cls(**value)
