@@ -1,5 +1,6 @@
 """Device profiles on disk: text that is appended safely and compares well."""
 
+from hwnas.profiles.bags import NetworkBag, ProfiledBags
 from hwnas.profiles.device import Device
 from hwnas.profiles.observation import Measurement, Observation, combine
 from hwnas.profiles.store import DeviceProfile, Records, profiles_folder
@@ -8,7 +9,9 @@ __all__ = [
     "Device",
     "DeviceProfile",
     "Measurement",
+    "NetworkBag",
     "Observation",
+    "ProfiledBags",
     "Records",
     "combine",
     "profiles_folder",

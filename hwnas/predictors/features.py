@@ -1,0 +1,80 @@
+"""Features of kernels, and of bags of kernels as sums over them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.kernels import Kernel
+
+Floats = NDArray[np.float64]
+
+FAMILIES = (
+    "pointwise", "depthwise", "dense", "grouped", "vector", "matrix", "pool", "elementwise", "other",
+)
+SUMS = ("ms", *(f"ms.{name}" for name in FAMILIES), "kernels", "macs", "weights", "activations")
+
+
+def kernel_work(kernel: Kernel) -> float:
+    """Work of a kernel in million operations: MACs plus a hundredth of the elements moved.
+
+    The normaliser of the kernel model's target.
+    """
+    elements = kernel.input_elements + kernel.output_elements + kernel.weight_elements
+    return (kernel.macs + 0.01 * elements + 100.0) / 1e6
+
+
+def kernel_features(kernel: Kernel) -> list[float]:
+    """What the kernel model sees; the first is log work, in which the price rises."""
+    data = kernel.inputs[0] if kernel.inputs else (1,)
+    out = kernel.outputs[0] if kernel.outputs else (1,)
+    weight = kernel.weights[0] if kernel.weights else (1,)
+    image = len(out) == 4
+    channels_in = data[1] if len(data) > 1 else data[0]
+    channels_out = out[1] if len(out) > 1 else out[0]
+    spatial = weight[2] if len(weight) == 4 else 1
+    pixels = out[2] * out[3] if image else 1
+    stride = max(1, round(data[2] / out[2])) if image and len(data) == 4 else 1
+    return [
+        float(np.log(kernel_work(kernel))),
+        float(np.log1p(kernel.macs)),
+        float(np.log1p(kernel.bytes_moved)),
+        float(np.log((kernel.macs + 1) / (kernel.bytes_moved + 1))),
+        float(channels_in), float(channels_out), float(pixels), float(spatial), float(stride),
+        float(kernel.groups), float(weight[1]) if len(weight) > 1 else 1.0,
+        float(channels_in % 16), float(channels_out % 16), float(pixels % 8),
+        float(np.log1p(kernel.weight_elements)), float(np.log1p(kernel.input_elements)),
+        float("Add" in kernel.fused), float("HardSwish" in kernel.fused),
+        float(FAMILIES.index(kernel.family)),
+        float(sum(map(ord, kernel.op))),
+    ]
+
+
+def bag_sums(bag: Mapping[Kernel, int], price_ms: Mapping[Kernel, float]) -> Floats:
+    """Sums over a bag, ``(len(SUMS),)``: price by family, number, MACs, elements."""
+    sums = np.zeros(len(SUMS))
+    first = SUMS.index("kernels")
+    for kernel, count in bag.items():
+        cost = count * price_ms[kernel]
+        sums[0] += cost
+        sums[1 + FAMILIES.index(kernel.family)] += cost
+        sums[first:] += [
+            count, count * kernel.macs, count * kernel.weight_elements,
+            count * (kernel.input_elements + kernel.output_elements),
+        ]
+    return sums
+
+
+def bag_features(sums: Floats) -> Floats:
+    """Features of bags, ``(n, features)``, from their sums ``(n, len(SUMS))``.
+
+    Logarithms of the totals, and the share of each family in the price.
+    """
+    first = SUMS.index("kernels")
+    total = np.maximum(sums[:, :1], 1e-12)
+    shares = sums[:, 1:first] / total
+    logs = np.log(np.maximum(sums[:, first:], 0.0) + 1.0)
+    features: Floats = np.concatenate(
+        [np.log(total), shares, logs, logs[:, 1:2] - np.log(total)], axis=1
+    )
+    return features

@@ -1,0 +1,269 @@
+"""The latency predictor: table, kernel model, residuals, bounds."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.errors import ProfileError
+from hwnas.kernels import Kernel
+from hwnas.predictors.conformal import conformal_interval
+from hwnas.predictors.features import SUMS, bag_features, bag_sums
+from hwnas.predictors.kernel_model import KernelPrices
+from hwnas.predictors.parts import LEAST_MS, part_prices
+from hwnas.predictors.residual import Residual
+from hwnas.profiles import NetworkBag, ProfiledBags, Records
+from hwnas.profiles.files import write_text
+
+SCHEMA = 1
+LEAST_NETWORKS = 5
+Floats = NDArray[np.float64]
+Bag = Mapping[Kernel, int]
+
+
+@dataclass(frozen=True)
+class KernelShare:
+    """One kernel's part in a prediction.
+
+    Args:
+        kernel: The kernel.
+        count: How often it occurs.
+        ms: What it costs in all, milliseconds.
+        source: ``table``, ``model`` or ``roofline``.
+    """
+
+    kernel: Kernel
+    count: int
+    ms: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The predicted latency of one model.
+
+    Args:
+        latency_ms: The prediction.
+        low_ms: Lower end of the 90 % interval.
+        high_ms: Upper end.
+        covered: Share of the predicted time that the table or the model prices.
+        kernels: The kernels, dearest first.
+    """
+
+    latency_ms: float
+    low_ms: float
+    high_ms: float
+    covered: float
+    kernels: tuple[KernelShare, ...]
+
+
+class LatencyPredictor:
+    """Prices networks from their parts, and corrects the sum to whole networks.
+
+    A block costs what it was measured to cost; one that was not measured costs
+    the sum of its kernels, corrected by what such sums miss of measured blocks.
+    A network costs the call plus the sum of its blocks, corrected by what such
+    sums miss of measured networks.
+
+    Args:
+        seed: Seed of the folds and of the trees.
+
+    Learned: ``call_ms_``, ``kernels_``, ``blocks_ms_``, ``block_residual_``,
+    ``network_residual_`` (networks as sums of blocks), ``model_residual_``
+    (networks as sums of kernels, for ONNX files).
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, records: Records, bags: ProfiledBags) -> "LatencyPredictor":
+        """Fit on a profile. Networks that are judged are not looked at.
+
+        Args:
+            records: The profile's records.
+            bags: Its blocks' and networks' kernels.
+
+        Raises:
+            ProfileError: Too little was measured.
+        """
+        networks = [item for item in bags.networks if not item.judged]
+        if len(networks) < LEAST_NETWORKS:
+            raise ProfileError(
+                f"{len(networks)} networks to fit on are measured, at least {LEAST_NETWORKS} are "
+                "needed; run 'hwnas profile' with a larger budget"
+            )
+        self.call_ms_, prices = part_prices(records)
+        table = {k.removeprefix("kernel:"): v for k, v in prices.items() if k.startswith("kernel:")}
+        if not table:
+            raise ProfileError(
+                "no kernel is measured; run 'hwnas profile' with a larger budget"
+            )
+        self.kernels_ = KernelPrices().fit(table)
+        self.blocks_ms_ = {
+            k.removeprefix("block:"): v for k, v in prices.items() if k.startswith("block:")
+        }
+        measured = [key for key in self.blocks_ms_ if key in bags.block_kernels]
+        sums = self._sums([bags.block_kernels[key] for key in measured])
+        self.block_residual_ = Residual(self.seed).fit(
+            bag_features(sums),
+            np.log(np.array([self.blocks_ms_[key] for key in measured]) / sums[:, 0])
+            if measured else np.zeros(0),
+        )
+        latencies = np.array([item.measurement.latency_ms for item in networks])
+        self.network_residual_ = Residual(self.seed).fit(
+            *self._log_ratios(*self.network_sums(networks, bags), latencies)
+        )
+        kernel_sums = self._sums([_network_kernels(item, bags) for item in networks])
+        self.model_residual_ = Residual(self.seed).fit(
+            *self._log_ratios(kernel_sums[:, 0], kernel_sums, latencies)
+        )
+        return self
+
+    def _sums(self, kernel_bags: Sequence[Bag]) -> Floats:
+        prices = self.kernels_.prices_ms({kernel for bag in kernel_bags for kernel in bag})
+        if not kernel_bags:
+            return np.zeros((0, len(SUMS)))
+        return np.stack([bag_sums(bag, prices) for bag in kernel_bags])
+
+    def _log_ratios(self, parts_ms: Floats, sums: Floats, latency_ms: Floats) -> tuple[Floats, Floats]:
+        return bag_features(sums), np.log(latency_ms / (self.call_ms_ + parts_ms))
+
+    def block_prices(
+        self, keys: Sequence[str], kernel_bags: Sequence[Bag]
+    ) -> tuple[Floats, Floats]:
+        """Prices of blocks, ``(n,)`` ms, and their sums over kernels, ``(n, len(SUMS))``."""
+        sums = self._sums(kernel_bags)
+        if not len(keys):
+            return np.zeros(0), sums
+        corrected = sums[:, 0] * np.exp(self.block_residual_.predict(bag_features(sums)))
+        prices = [
+            self.blocks_ms_.get(key, max(LEAST_MS, float(value)))
+            for key, value in zip(keys, corrected, strict=True)
+        ]
+        return np.array(prices), sums
+
+    def network_sums(
+        self, networks: Sequence[NetworkBag], bags: ProfiledBags
+    ) -> tuple[Floats, Floats]:
+        """Sums over blocks ``(n,)`` ms, and over kernels ``(n, len(SUMS))``, of networks."""
+        keys = sorted({key for item in networks for key in item.blocks})
+        prices, sums = self.block_prices(keys, [bags.block_kernels[key] for key in keys])
+        index = {key: position for position, key in enumerate(keys)}
+        counts = np.zeros((len(networks), len(keys)))
+        for row, item in enumerate(networks):
+            for key, number in item.blocks.items():
+                counts[row, index[key]] = number
+        return counts @ prices, counts @ sums
+
+    def predict_sums(self, parts_ms: Floats, sums: Floats) -> Floats:
+        """Latencies ``(n,)`` of networks from the sums of their blocks and kernels."""
+        correction = self.network_residual_.predict(bag_features(sums))
+        latencies: Floats = (self.call_ms_ + parts_ms) * np.exp(correction)
+        return latencies
+
+    def predict_networks(self, networks: Sequence[NetworkBag], bags: ProfiledBags) -> Floats:
+        """Latencies ``(n,)`` of networks made of blocks."""
+        return self.predict_sums(*self.network_sums(networks, bags))
+
+    def predict_bag(self, bag: Bag, not_covered: int = 0, level: float = 0.9) -> Prediction:
+        """The latency of any bag of kernels, such as that of an ONNX file.
+
+        Args:
+            bag: Kernels with how often they occur.
+            not_covered: Operators of the model that are in no kernel; each
+                widens the interval.
+            level: Level of the interval.
+        """
+        prices = self.kernels_.prices_ms(bag)
+        sums = bag_sums(bag, prices)[None]
+        factor = float(np.exp(self.model_residual_.predict(bag_features(sums))[0]))
+        shares = sorted(
+            (
+                KernelShare(k, n, n * prices[k] * factor, self.kernels_.source(k))
+                for k, n in bag.items()
+            ),
+            key=lambda share: -share.ms,
+        )
+        latency = (self.call_ms_ + float(sums[0, 0])) * factor
+        total = sum(share.ms for share in shares) or 1.0
+        covered = sum(share.ms for share in shares if share.source != "roofline") / total
+        covered *= sum(bag.values()) / max(1, sum(bag.values()) + not_covered)
+        low, high = conformal_interval(self.model_residual_.out_of_fold_, level)
+        # What is priced by a roofline, or not at all, may be off by a factor of two.
+        slack = (1 - covered) * float(np.log(2))
+        return Prediction(
+            latency, latency * float(np.exp(low - slack)), latency * float(np.exp(high + slack)),
+            covered, tuple(shares),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What was learned, as plain values."""
+        return {
+            "schema": SCHEMA, "call_ms": self.call_ms_, "kernels": self.kernels_.to_json(),
+            "blocks_ms": self.blocks_ms_, "block_residual": self.block_residual_.to_json(),
+            "network_residual": self.network_residual_.to_json(),
+            "model_residual": self.model_residual_.to_json(),
+        }
+
+    def save(self, path: Path) -> None:
+        """Write what was learned as JSON.
+
+        Raises:
+            StorageError: The disk is full or not writable.
+        """
+        write_text(path, json.dumps(self.to_json(), separators=(",", ":"), sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "LatencyPredictor":
+        """What :meth:`save` wrote; its predictions are the same to the bit.
+
+        Raises:
+            ProfileError: The file is missing, broken or of a newer schema.
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            if value["schema"] != SCHEMA:
+                raise ProfileError(
+                    f"'{path}' has schema {value['schema']}, this hwnas knows {SCHEMA}: "
+                    "fit again with 'hwnas fit'"
+                )
+            predictor = cls()
+            predictor.call_ms_ = float(value["call_ms"])
+            predictor.kernels_ = KernelPrices.from_json(value["kernels"])
+            predictor.blocks_ms_ = dict(value["blocks_ms"])
+            predictor.block_residual_ = Residual.from_json(value["block_residual"])
+            predictor.network_residual_ = Residual.from_json(value["network_residual"])
+            predictor.model_residual_ = Residual.from_json(value["model_residual"])
+        except FileNotFoundError as error:
+            raise ProfileError(
+                f"'{path.parent.name}' has no fitted predictor; run 'hwnas profile "
+                f"{path.parent.name} --space SPACE' or 'hwnas fit {path.parent.name}'"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ProfileError(
+                f"'{path}' is broken ({error}); fit again with 'hwnas fit {path.parent.name}'"
+            ) from error
+        return predictor
+
+
+def _network_kernels(network: NetworkBag, bags: ProfiledBags) -> dict[Kernel, int]:
+    total: dict[Kernel, int] = {}
+    for key, number in network.blocks.items():
+        for kernel, count in bags.block_kernels[key].items():
+            total[kernel] = total.get(kernel, 0) + number * count
+    return total
+
+
+def macs(networks: Iterable[NetworkBag], bags: ProfiledBags) -> Floats:
+    """Multiply-accumulate operations of networks, ``(n,)``."""
+    return np.array(
+        [
+            sum(kernel.macs * count for kernel, count in _network_kernels(item, bags).items())
+            for item in networks
+        ],
+        dtype=float,
+    )
