@@ -1,0 +1,93 @@
+"""The journal of a study: JSON lines that survive being cut off."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import RequestError, StorageError
+
+SCHEMA = 1
+Event = dict[str, Any]
+
+
+class Journal:
+    """Appends events in one write each; a torn last line is dropped.
+
+    Args:
+        path: The file.
+        header: What the study is; a journal of another study is refused.
+        resume: Go on with a journal that exists.
+
+    Raises:
+        RequestError: The journal exists and ``resume`` is false, or it belongs
+            to another study.
+        StorageError: It cannot be read or written.
+    """
+
+    def __init__(self, path: Path, header: Event, *, resume: bool) -> None:
+        self.path = path
+        self.events: list[Event] = []
+        own = json.loads(json.dumps({"schema": SCHEMA, **header}))
+        if path.exists() and path.stat().st_size > 0:
+            if not resume:
+                raise RequestError(
+                    f"'{path}' holds a search already; give --resume to go on with it, or "
+                    "another --run folder"
+                )
+            self.events = self._read(own)
+        if not self.events:
+            self.append(own)
+
+    def _read(self, own: Event) -> list[Event]:
+        try:
+            payload = self.path.read_bytes()
+        except OSError as error:
+            raise StorageError(f"'{self.path}' cannot be read: {error.strerror}") from error
+        whole = payload[: payload.rfind(b"\n") + 1]
+        events = []
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                events.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise RequestError(
+                    f"'{self.path}', line {number} is broken ({error}); remove the line"
+                ) from error
+        if len(whole) < len(payload):
+            try:
+                os.truncate(self.path, len(whole))
+            except OSError as error:
+                raise StorageError(
+                    f"'{self.path}' cannot be written: {error.strerror}"
+                ) from error
+        if events and events[0] != own:
+            different = [key for key in own if events[0].get(key) != own[key]]
+            raise RequestError(
+                f"'{self.path}' belongs to another search: {', '.join(different)} differ; "
+                "give another --run folder"
+            )
+        return events
+
+    def append(self, event: Event) -> None:
+        """Write one event.
+
+        Raises:
+            StorageError: The disk is full or not writable; earlier events are kept.
+        """
+        line = (json.dumps(event, separators=(",", ":")) + "\n").encode()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                if os.write(handle, line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise StorageError(
+                f"'{self.path}' cannot be written: {error.strerror}; the "
+                f"{len(self.events)} events before are kept"
+            ) from error
+        self.events.append(event)
