@@ -141,10 +141,20 @@ def initial(layer: Layer, name: str, shape: Shape, generator: torch.Generator) -
     return torch.randn(shape, generator=generator) * std
 
 
+def live_nodes(graph: LayerGraph) -> tuple[Node, ...]:
+    """The nodes that the output depends on, in topological order."""
+    needed, kept = {graph.output}, []
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    return tuple(reversed(kept))
+
+
 def run_graph(
     graph: LayerGraph, image: Tensor, compute: Callable[[Node, Sequence[Tensor]], Tensor]
 ) -> Tensor:
-    """The output of a graph of layers.
+    """The output of a graph of layers; layers that it does not depend on are not computed.
 
     Args:
         graph: The layers.
@@ -152,6 +162,6 @@ def run_graph(
         compute: The output of one node for its inputs.
     """
     tensors = {INPUT: image}
-    for node in graph.nodes:
+    for node in live_nodes(graph):
         tensors[node.name] = compute(node, [tensors[name] for name in node.inputs])
     return tensors[graph.output]

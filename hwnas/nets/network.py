@@ -6,7 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from hwnas.errors import SpecError
-from hwnas.nets.layers import Interpreter, Statistics, apply_layer, initial, run_graph
+from hwnas.nets.layers import (
+    Interpreter,
+    Statistics,
+    apply_layer,
+    initial,
+    live_nodes,
+    run_graph,
+)
 from hwnas.nets.parameters import holder, tensors
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.graph import LayerGraph, Node
@@ -26,7 +33,9 @@ class Block(nn.Module):
         self._graph = graph
         self._holders: dict[str, nn.Module] = {}
         self._names: dict[str, tuple[str, ...]] = {}
-        for node in graph.nodes:
+        live = set(live_nodes(graph))
+        # Layers that nothing depends on draw their weights last, so that they change no other's.
+        for node in sorted(graph.nodes, key=lambda node: node not in live):
             shapes = node.layer.parameter_shapes(*graph.node_input_shapes(node))
             self._names[node.name] = tuple(shapes)
             if not shapes:
@@ -49,7 +58,7 @@ class Block(nn.Module):
             state = None
             if isinstance(node.layer, BatchNorm):
                 running = tensors(module, ("running_mean", "running_var"))
-                state = Statistics(*running.values(), update=self.training)
+                state = Statistics(running["running_mean"], running["running_var"], self.training)
             return interpret(node.layer, inputs, tensors(module, self._names[node.name]), state)
 
         return run_graph(self._graph, image, compute)
@@ -76,8 +85,11 @@ class Network(nn.Module):
             raise SpecError("a network needs at least one block; the architecture has none")
         self.architecture = architecture
         generator = torch.Generator().manual_seed(seed)
+        # One seed a block, so that a block's weights do not depend on what others draw.
+        seeds = torch.randint(2**62, (len(architecture.blocks),), generator=generator).tolist()
         self.blocks = nn.ModuleList(
-            Block(item.graph, generator) for item in architecture.placed
+            Block(item.graph, torch.Generator().manual_seed(own))
+            for item, own in zip(architecture.placed, seeds, strict=True)
         )
 
     def forward(self, images: Tensor) -> Tensor:

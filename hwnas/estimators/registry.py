@@ -1,0 +1,37 @@
+"""Estimators by name."""
+
+from collections.abc import Callable
+
+from hwnas.errors import UnknownNameError
+from hwnas.estimators.base import AccuracyEstimator
+from hwnas.estimators.naswot import NaswotScore
+from hwnas.estimators.scratch import ScratchEstimator
+from hwnas.estimators.size import MacsScore, ParametersScore
+from hwnas.estimators.synflow import SynflowScore
+from hwnas.training.images import ImageData
+from hwnas.training.recipe import Recipe
+
+ESTIMATORS: dict[str, Callable[[ImageData, Recipe, int], AccuracyEstimator]] = {
+    "scratch": lambda data, recipe, seed: ScratchEstimator(data, recipe),
+    "synflow": lambda data, recipe, seed: SynflowScore(seed=seed),
+    "naswot": lambda data, recipe, seed: NaswotScore(data, seed=seed),
+    "parameters": lambda data, recipe, seed: ParametersScore(),
+    "macs": lambda data, recipe, seed: MacsScore(),
+}
+
+
+def estimator(name: str, data: ImageData, *, recipe: Recipe, seed: int) -> AccuracyEstimator:
+    """The estimator of a name.
+
+    Args:
+        name: One of ``ESTIMATORS``.
+        data: The images, for those that look at them.
+        recipe: How to train, for those that do; brings its own seed.
+        seed: Seed of the zero-shot scores.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    if name not in ESTIMATORS:
+        raise UnknownNameError("estimator", name, ESTIMATORS)
+    return ESTIMATORS[name](data, recipe, seed)
