@@ -1,0 +1,92 @@
+"""What all commands share: output for people and for scripts, durations, progress."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hwnas.errors import RequestError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Budget = Annotated[str, typer.Option("--budget", help="Time to use, such as 90s, 10m, 2h.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run left.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+DeviceName = Annotated[str, typer.Option("--device", help="Name of a device.")]
+
+messages = Console(stderr=True, highlight=False)
+output = Console(highlight=False)
+
+
+def seconds(text: str) -> float:
+    """Seconds of a time such as ``90s``, ``10m`` or ``2h``.
+
+    Raises:
+        RequestError: The text is not such a time.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    try:
+        value = float(text[:-1]) * units[text[-1]]
+    except (ValueError, KeyError, IndexError):
+        value = math.nan
+    if not value > 0 or math.isinf(value):
+        raise RequestError(f"a time is a positive number and s, m or h, such as 90s; received '{text}'")
+    return value
+
+
+def finite(value: Any) -> Any:
+    """The value with every number that JSON cannot hold replaced by ``None``."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Write the one JSON document of a command to standard output."""
+    sys.stdout.write(json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def note(text: str) -> None:
+    """A message for people, on standard error."""
+    messages.print(text, markup=False, soft_wrap=True)
+
+
+class Bar:
+    """A progress bar; plain lines every few seconds where the output is not a terminal."""
+
+    def __init__(self, progress: Progress | None, label: str) -> None:
+        self._progress = progress
+        self._task = None if progress is None else progress.add_task(label, total=1.0)
+        self._label = label
+        self._said = -1.0
+
+    def update(self, share: float, label: str | None = None) -> None:
+        """Show a share, 0 to 1, and what is being done."""
+        self._label = label or self._label
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=share, description=self._label)
+        elif share - self._said >= 0.25:
+            self._said = share
+            note(f"{self._label}: {100 * share:.0f} %")
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Bar]:
+    """A progress bar with the time left, on standard error."""
+    if not messages.is_terminal:
+        yield Bar(None, label)
+        return
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=messages,
+    ) as bar:
+        yield Bar(bar, label)

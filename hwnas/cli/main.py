@@ -1,0 +1,78 @@
+"""The ``hwnas`` command."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hwnas._version import __version__
+from hwnas.cli import device, export, fit, measure, predict, profile, search
+from hwnas.cli.common import note
+from hwnas.errors import HwnasError
+
+app = typer.Typer(
+    name="hwnas", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Profile a device, predict latency, search architectures under a limit, export ONNX.",
+)
+app.add_typer(device.app, name="device")
+app.command("measure")(measure.measure)
+app.command("profile")(profile.profile)
+app.command("fit")(fit.fit)
+app.command("predict")(predict.predict)
+app.command("search")(search.search)
+app.command("export")(export.export)
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"hwnas {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Options of all commands."""
+
+
+def main() -> None:
+    """Run the command line; errors become a line or two and an exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except HwnasError as error:
+        if debug:
+            raise
+        note(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        note("error: interrupted; what was finished before is kept")
+        sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        where = f"'{error.filename}': " if error.filename else ""
+        note(f"error: {where}{error.strerror or error}; what was finished before is kept")
+        sys.exit(1)
+    except Exception as error:
+        # Typer's own errors of usage know how to show themselves.
+        show = getattr(error, "show", None)
+        if show is None:
+            if debug:
+                raise
+            note(
+                f"error: {type(error).__name__}: {error}. This is a fault of hwnas; run again with "
+                "'hwnas --debug …' and report what it prints."
+            )
+            sys.exit(1)
+        show()
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""``hwnas predict``: the price of ONNX files, without running them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from hwnas.cli.common import DeviceName, Json, output, print_json
+
+
+def predict(
+    models: Annotated[list[Path], typer.Argument(help="ONNX files.")],
+    device: DeviceName,
+    input_shape: Annotated[
+        list[str] | None, typer.Option("--input-shape", help="NAME:1,3,224,224 for dynamic inputs.")
+    ] = None,
+    per_kernel: Annotated[bool, typer.Option("--per-kernel", help="Show every kernel.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict the latency of ONNX files on a profiled device."""
+    from hwnas.cli.models import open_model, parse_shapes
+    from hwnas.export.bags import fusion_rules
+    from hwnas.kernels import lower
+    from hwnas.predictors import LatencyPredictor
+    from hwnas.profiles import DeviceProfile
+
+    shapes = parse_shapes(input_shape or [])
+    held = DeviceProfile.open(device)
+    predictor = LatencyPredictor.load(held.predictor_path)
+    rows = []
+    for path in models:
+        lowered = lower(
+            open_model(path, shapes), fusion_rules(held.device.runtime), name=str(path)
+        )
+        found = predictor.predict_bag(lowered.kernels, sum(lowered.not_covered.values()))
+        rows.append(
+            {
+                "model": str(path), "latency_ms": found.latency_ms, "low_ms": found.low_ms,
+                "high_ms": found.high_ms, "covered": round(found.covered, 4),
+                "kernels": [
+                    {"key": k.kernel.key, "count": k.count, "ms": k.ms, "source": k.source}
+                    for k in found.kernels
+                ],
+                "not_covered": dict(lowered.not_covered),
+            }
+        )
+    if as_json:
+        print_json({"device": device, "predictions": rows})
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "latency ms", "90 % interval", "covered"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for row in rows:
+        table.add_row(
+            str(row["model"]), f"{row['latency_ms']:.4f}",
+            f"{row['low_ms']:.4f}–{row['high_ms']:.4f}", f"{100 * row['covered']:.0f} %",  # type: ignore[operator]  # a row holds values of several types
+        )
+    output.print(table)
+    if per_kernel:
+        for row in rows:
+            for kernel in row["kernels"]:  # type: ignore[attr-defined]  # as above
+                output.print(
+                    f"{kernel['ms']:.4f} ms  {kernel['count']}×  {kernel['source']:8} "
+                    f"{kernel['key']}", markup=False, soft_wrap=True,
+                )

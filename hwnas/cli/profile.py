@@ -1,0 +1,109 @@
+"""``hwnas profile``: measure a space on a device within a budget, then fit."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hwnas.cli.common import Budget, Json, Resume, Seed, note, output, print_json, progress, seconds
+from hwnas.errors import RequestError
+
+
+def profile(
+    name: Annotated[str, typer.Argument(help="Name of the device.")],
+    space_name: Annotated[str, typer.Option("--space", help="Search space to measure.")],
+    budget: Budget = "10m",
+    networks: Annotated[int, typer.Option(help="Whole networks to measure at most.")] = 60,
+    resume: Resume = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure blocks, kernels and whole networks of a space, then fit the predictor."""
+    from hwnas.profiles import DeviceProfile
+    from hwnas.profiling import Progress, ProfilingSession
+    from hwnas.runtimes import runtime
+    from hwnas.spaces import space
+    from hwnas.targets import target
+
+    budget_s = seconds(budget)
+    found, held = space(space_name), DeviceProfile.open(name)
+    if not resume and held.read().observations:
+        raise RequestError(
+            f"device '{name}' has measurements already; give --resume to go on with them, or make "
+            "another device with 'hwnas device new'"
+        )
+    device = held.device
+    place = target(runtime(device.runtime), device.transport, device.threads)
+    with progress(f"profiling {name}") as bar:
+
+        def report(state: Progress) -> None:
+            bar.update(
+                min(1.0, state.seconds / state.budget_s),
+                f"profiling {name}: {state.phase} {state.done}/{state.total}",
+            )
+
+        session = ProfilingSession(
+            held, place, found, budget_s=budget_s, networks=networks, seed=seed,
+            on_progress=report,
+        )
+        spent = session.run()
+        bar.update(1.0, f"profiled {name}")
+    held.compact()
+    result = fitted(held)
+    measured = held.read().measurements()
+    counts = {
+        kind + "s": sum(key.startswith(f"{kind}:") for key in measured)
+        for kind in ("kernel", "block", "network")
+    }
+    if as_json:
+        print_json(
+            {"device": name, "measured": counts, "seconds": round(spent, 1),
+             "noise_floor_pct": result["noise_floor_pct"], "accuracy": result}
+        )
+        return
+    note(
+        f"measured {counts['kernels']} kernels, {counts['blocks']} blocks and "
+        f"{counts['networks']} networks in {spent:.0f} s"
+    )
+    show_accuracy(result)
+
+
+def fitted(held: Any) -> dict[str, Any]:
+    """Fit the predictor of a profile, keep it, and say how good it is on left-out networks."""
+    from hwnas.predictors import LatencyPredictor, evaluate
+    from hwnas.profiling.bags import profiled_bags
+
+    records = held.read()
+    bags = profiled_bags(records, held.device.runtime)
+    predictor = LatencyPredictor().fit(records, bags)
+    result = evaluate(predictor, bags)
+    latencies = sorted(item.measurement.latency_ms for item in bags.networks)
+    result["networks_ms"] = {
+        "min": latencies[0], "median": latencies[len(latencies) // 2], "max": latencies[-1],
+    }
+    predictor.save(held.predictor_path)
+    return result
+
+
+def show_accuracy(result: dict[str, Any]) -> None:
+    """The accuracy beside its baselines, as a table."""
+    table = Table(
+        title=f"Accuracy on {result['count']} networks that were left out", title_justify="left",
+        box=None, pad_edge=False,
+    )
+    table.add_column("predictor")
+    for column in ("MAPE %", "within 5 %", "within 10 %", "Spearman", "Kendall"):
+        table.add_column(column, justify="right")
+    rows = {
+        "table + residual": result, "sum of blocks": result["baselines"]["table_sum"],
+        "sum of kernels": result["baselines"]["kernel_sum"],
+        "FLOPs, a fitted line": result["baselines"]["flops"],
+    }
+    for label, row in rows.items():
+        table.add_row(
+            label, f"{row['mape_pct']:.2f}", f"{row['within_5_pct']:.0f}",
+            f"{row['within_10_pct']:.0f}", f"{row['spearman']:.3f}", f"{row['kendall']:.3f}",
+        )
+    output.print(table)
+    if result["noise_floor_pct"] is not None:
+        output.print(f"Noise floor of the measurement: {result['noise_floor_pct']:.2f} %")

@@ -1,0 +1,95 @@
+"""Trained networks to ONNX through ``torch.onnx.export``, checked against torch."""
+
+import io
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import helper
+from torch import Tensor
+
+from hwnas.errors import PromiseError
+from hwnas.nets.network import Network
+
+OPSET = 20
+TOLERANCE = 1e-4
+
+Run = Callable[[bytes, Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
+
+
+def network_to_onnx(network: Network, metadata: Mapping[str, str] | None = None) -> bytes:
+    """A trained network as an ONNX model with a static batch of one.
+
+    What torch's exporter notes of where its code lies is removed.
+
+    Args:
+        network: The network; evaluated with its running statistics.
+        metadata: Written into the model, where runtimes can read it.
+
+    Returns:
+        Serialised ONNX; input ``input``, output ``output``.
+    """
+    network.eval()
+    example = torch.zeros(1, *network.architecture.input_shape)
+    with warnings.catch_warnings():
+        # The exporter warns of its own deprecated calls, which the user cannot change.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network, (example,), dynamo=True, opset_version=OPSET, input_names=["input"],
+            output_names=["output"], verbose=False,
+        )
+    buffer = io.BytesIO()
+    if program is None:
+        raise PromiseError("torch's exporter gave no model")
+    program.save(buffer)
+    model = onnx.load_model_from_string(buffer.getvalue())
+    _strip(model.graph)
+    del model.metadata_props[:]
+    model.producer_name = "hwnas"
+    helper.set_model_props(model, dict(metadata or {}))
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def _strip(graph: onnx.GraphProto) -> None:
+    del graph.metadata_props[:]
+    graph.doc_string = ""
+    for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+
+
+@torch.no_grad()
+def max_abs_error(network: Network, model: bytes, run: Run, images: Tensor) -> float:
+    """The largest difference between torch's logits and the runtime's.
+
+    Args:
+        network: The network in torch.
+        model: The exported model.
+        run: Runs a model on a runtime: outputs by name for inputs by name.
+        images: ``(N, C, H, W)``; each is run alone.
+    """
+    network.eval()
+    worst = 0.0
+    for image in images:
+        expected = network(image[None]).numpy()
+        actual = run(model, {"input": image[None].numpy()})["output"]
+        worst = max(worst, float(np.abs(expected - actual).max()))
+    return worst
+
+
+def check_parity(error: float) -> None:
+    """Refuse an export that does not compute what torch computes.
+
+    Raises:
+        PromiseError: The error is above ``TOLERANCE``, or not a number.
+    """
+    if not error <= TOLERANCE:
+        raise PromiseError(
+            f"the exported model differs from torch by {error:.2g}, more than {TOLERANCE:g}; "
+            "the model was not written"
+        )
