@@ -1,0 +1,98 @@
+"""``hwnas search``: the most accurate architecture under a latency limit, measured to be so."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hwnas.cli.common import (
+    Budget,
+    DeviceName,
+    Json,
+    Resume,
+    Seed,
+    note,
+    output,
+    print_json,
+    seconds,
+)
+from hwnas.errors import PromiseError
+
+
+def search(
+    space_name: Annotated[str, typer.Option("--space", help="Search space.")],
+    device: DeviceName,
+    limit_ms: Annotated[float, typer.Option("--limit-ms", help="Latency limit, milliseconds.")],
+    run: Annotated[Path, typer.Option("--run", help="Folder for everything the search makes.")],
+    strategy: Annotated[
+        str, typer.Option(help="evolution, gradient, random; several with commas run in turn.")
+    ] = "evolution",
+    estimator: Annotated[
+        str, typer.Option(help="The judge, behind zero-shot filters: naswot,synflow,scratch.")
+    ] = "naswot,synflow,scratch",
+    data: Annotated[str, typer.Option(help="digits, or the path of a data set.")] = "digits",
+    budget: Budget = "2m",
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of one trial.")] = 4,
+    final_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the winner.")] = 12,
+    baselines: Annotated[
+        bool, typer.Option(help="Train and measure reference networks beside the winner.")
+    ] = True,
+    quantile: Annotated[
+        float, typer.Option(help="Probability with which the predicted bound holds.")
+    ] = 0.9,
+    seed: Seed = 0,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Search a space under a latency limit; what is returned was measured within it."""
+    from hwnas.cli.search_run import SearchRequest, SearchRun
+
+    request = SearchRequest(
+        space=space_name, device=device, limit_ms=limit_ms, folder=run,
+        strategies=tuple(strategy.split(",")), estimators=tuple(estimator.split(",")), data=data,
+        budget_s=seconds(budget), epochs=epochs, final_epochs=final_epochs, baselines=baselines,
+        quantile=quantile, seed=seed, resume=resume,
+    )
+    result = SearchRun(request).run()
+    if as_json:
+        print_json(result)
+    else:
+        show(result)
+    best = result["best"]
+    if not best["feasible"]:
+        raise PromiseError(
+            f"no finalist measured within {limit_ms:g} ms; the best measured "
+            f"{best['measured_ms']:.4g} ms. Search again with a larger --budget or --quantile."
+        )
+
+
+def show(result: dict[str, Any]) -> None:
+    """The end of a search as a table: the winner beside its baselines."""
+    table = Table(
+        title=f"Limit {result['limit_ms']:g} ms on {result['device']}", title_justify="left",
+        box=None, pad_edge=False,
+    )
+    columns = ("network", "predicted ms", "90 % interval", "measured ms", "within", "val %",
+               "test %", "MMACs", "params k")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "network" else "right")
+    for row in (result["best"], *result["baselines"]):
+        table.add_row(
+            row["name"],
+            "–" if row["predicted_ms"] is None else f"{row['predicted_ms']:.4f}",
+            "–" if row["low_ms"] is None else f"{row['low_ms']:.4f}–{row['high_ms']:.4f}",
+            f"{row['measured_ms']:.4f}", "yes" if row["feasible"] else "no",
+            f"{100 * row['accuracy']:.1f}", f"{100 * row['test_accuracy']:.1f}",
+            f"{row['macs'] / 1e6:.2f}", f"{row['parameters'] / 1e3:.1f}",
+        )
+    output.print(table)
+    best = result["best"]
+    error = 100 * (best["measured_ms"] / best["predicted_ms"] - 1)
+    output.print(
+        f"Measured {error:+.1f} % of the prediction and {100 * best['measured_ms'] / result['limit_ms']:.1f}"
+        f" % of the limit; {result['trials']} trials in {result['seconds']:.0f} s; "
+        f"{result['run']}/best.onnx agrees with torch to {best['max_abs_error']:.1g}.",
+        soft_wrap=True,
+    )
+    note(f"a bundle to deploy: hwnas export {result['run']} --out DIR")

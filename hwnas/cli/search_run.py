@@ -1,0 +1,266 @@
+"""The parts of a search put together: strategies, judges, the closed loop, the deployed winner."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwnas.cli.common import Bar, note, progress
+from hwnas.cli.deploy import Candidate, Deployer
+from hwnas.errors import InterruptedWork, RequestError
+from hwnas.estimators import Budget, PathTrainer, estimator, mean_rank
+from hwnas.export.bags import SpaceBags
+from hwnas.predictors import LatencyPredictor, SpacePredictor
+from hwnas.profiles import DeviceProfile
+from hwnas.profiles.files import make_folder, write_text
+from hwnas.search import Evaluation, Evolution, LatencyConstraint, RandomSearch, Strategy, Study, Trial
+from hwnas.search.constraint import rows
+from hwnas.search.gradient import GradientSearch
+from hwnas.search.strategy import check_strategy
+from hwnas.spaces import Architecture, SearchSpace, space
+from hwnas.training import Recipe, load_data
+
+FINALISTS = 3
+EXTRA_ROUNDS = 2
+GRADIENT_STEPS = 400
+RELAXATION_SHARE = 0.65
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What ``hwnas search`` was asked for; the fields are its options."""
+
+    space: str
+    device: str
+    limit_ms: float
+    folder: Path
+    strategies: tuple[str, ...]
+    estimators: tuple[str, ...]
+    data: str
+    budget_s: float
+    epochs: int
+    final_epochs: int
+    baselines: bool
+    quantile: float
+    seed: int
+    resume: bool
+
+
+class SearchRun:
+    """One search from the request to the measured winner.
+
+    Args:
+        request: What is wanted.
+
+    Raises:
+        RequestError: A name, limit, data set or folder is wrong.
+    """
+
+    def __init__(self, request: SearchRequest) -> None:
+        self.request = request
+        for name in request.strategies:
+            check_strategy(name)
+        self.space: SearchSpace = space(request.space)
+        self.profile = DeviceProfile.open(request.device)
+        self.predictor = SpacePredictor(
+            LatencyPredictor.load(self.profile.predictor_path),
+            SpaceBags(self.space, self.profile.device.runtime),
+        )
+        self.constraint = LatencyConstraint(self.predictor, request.limit_ms, request.quantile)
+        self.constraint.require_feasible(self.space, np.random.default_rng(request.seed))
+        self.data = load_data(request.data, seed=request.seed)
+        if self.data.classes != self.space.classes:
+            raise RequestError(
+                f"data '{self.data.name}' has {self.data.classes} classes, space "
+                f"'{self.space.name}' has {self.space.classes}; use --space "
+                f"{self.space.name.partition(':')[0]}:classes={self.data.classes}"
+            )
+        self.recipe = Recipe(epochs=request.epochs, seed=request.seed)
+        judges = [
+            estimator(name, self.data, recipe=self.recipe, seed=request.seed)
+            for name in request.estimators
+        ]
+        self.filters, self.judge = judges[:-1], judges[-1]
+        make_folder(request.folder)
+        self.study = Study(
+            self.space, self.constraint, request.folder / "journal.jsonl",
+            header={
+                "device": request.device, "data": request.data, "seed": request.seed,
+                "strategies": list(request.strategies), "estimators": list(request.estimators),
+                "epochs": request.epochs,
+            },
+            resume=request.resume,
+        )
+        self.deployer = Deployer(
+            self.profile, self.data, replace(self.recipe, epochs=request.final_epochs),
+            request.folder, request.limit_ms,
+        )
+
+    def run(self) -> dict[str, Any]:
+        """Search, close the loop on the device, train and export the winner.
+
+        Returns:
+            What ``hwnas search --json`` prints.
+
+        Raises:
+            InterruptedWork: Ctrl-C; trials and checkpoints are kept.
+        """
+        begin = time.monotonic()
+        try:
+            winner, measured_ms = self._within_limit()
+            rows_ = self.deployer.deploy(
+                [Candidate("winner", self.space.decode(winner.genotype)), *self._references()]
+            )
+        except KeyboardInterrupt:
+            raise InterruptedWork(
+                f"interrupted; {len(self.study.trials)} trials and all finished trainings are kept "
+                f"in '{self.request.folder}'. Run the same command with --resume to go on."
+            ) from None
+        genotype = rows([winner.genotype])
+        low, high = self.predictor.bounds_ms(genotype, 0.95)
+        best = {
+            **rows_[0], "architecture": {
+                "genotype": list(winner.genotype), "values": self.space.values(winner.genotype),
+                **self.space.decode(winner.genotype).to_json(),
+            },
+            "strategy": winner.strategy,
+            "predicted_ms": winner.predicted_ms, "low_ms": float(low[0]), "high_ms": float(high[0]),
+            "loop_measured_ms": measured_ms,
+        }
+        result = {
+            "run": str(self.request.folder), "limit_ms": self.request.limit_ms,
+            "device": self.request.device, "space": self.request.space, "data": self.request.data,
+            "seed": self.request.seed, "recipe": self.deployer.recipe.to_json(), "best": best,
+            "baselines": [self._priced(row) for row in rows_[1:]],
+            "front": [trial.to_json() for trial in self.study.front()],
+            "trials": len(self.study.trials), "seconds": round(time.monotonic() - begin, 1),
+        }
+        write_text(self.request.folder / "result.json", json.dumps(result, indent=1) + "\n")
+        return result
+
+    def _within_limit(self) -> tuple[Trial, float]:
+        """The best trial that the device runs within the limit; searches on after a breach."""
+        share = self.request.budget_s
+        for extra in range(1 + EXTRA_ROUNDS):
+            for name in self.request.strategies:
+                self._search(name, share / len(self.request.strategies) * (1 + 0.5 * extra))
+            finalists = [
+                trial for trial in self.study.ranked()
+                if self.constraint.feasible(rows([trial.genotype]))[0]
+            ][:FINALISTS]
+            if not finalists:
+                if not self.study.ranked():
+                    raise RequestError(
+                        "no trial could be judged within the budget; give a larger --budget"
+                    )
+                finalists = self.study.ranked()[-1:]
+            measured = self.deployer.measure_architectures(
+                {str(t.number): self.space.decode(t.genotype) for t in finalists}
+            )
+            for trial in finalists:
+                if measured[str(trial.number)] <= self.request.limit_ms:
+                    return trial, measured[str(trial.number)]
+            worst = max(
+                measured[str(t.number)] / float(self.constraint.upper_ms(rows([t.genotype]))[0])
+                for t in finalists
+            )
+            note(
+                f"the best {len(finalists)} measured above the limit; the bounds are widened by "
+                f"{100 * (worst - 1):.1f} % and the search goes on"
+            )
+            self.constraint.tighten(max(1.0, worst))
+        nearest = min(finalists, key=lambda t: measured[str(t.number)])
+        return nearest, measured[str(nearest.number)]
+
+    def _search(self, name: str, budget_s: float) -> None:
+        with progress(f"{name} search") as bar:
+            begin = time.monotonic() - self.study.spent_s(name)
+            strategy = self._strategy(name, budget_s, bar)
+
+            def on_trial(trial: Trial) -> None:
+                best = self.study.ranked()
+                accuracy = f"{100 * (best[0].value or 0):.1f} %" if best else "none yet"
+                bar.update(
+                    min(1.0, (time.monotonic() - begin) / budget_s),
+                    f"{name} search: {len(self.study.trials)} trials, best {accuracy}",
+                )
+
+            self.study.run(
+                strategy, self._judged, budget_s=budget_s, pool=12, keep=3,
+                prefilter=self._filtered() if name != "gradient" else None, on_trial=on_trial,
+            )
+            bar.update(1.0)
+
+    def _strategy(self, name: str, budget_s: float, bar: Bar) -> Strategy:
+        seed = self.request.seed
+        if name == "random":
+            return RandomSearch(self.space, self.constraint, seed)
+        if name == "evolution":
+            return Evolution(self.space, self.constraint, seed)
+
+        def on_step(step: int, steps: int, info: dict[str, float]) -> None:
+            bar.update(
+                RELAXATION_SHARE * step / steps,
+                f"gradient search: step {step}/{steps}, λ {info['multiplier']:.2f}",
+            )
+
+        model = PathTrainer(self.space, self.data, total_steps=GRADIENT_STEPS, seed=seed)
+        return GradientSearch(
+            self.space, self.constraint, seed, model=model, steps=GRADIENT_STEPS,
+            folder=self.request.folder / "gradient", budget_s=RELAXATION_SHARE * budget_s,
+            on_step=on_step,
+        )
+
+    def _judged(self, architecture: Architecture) -> Evaluation:
+        estimate = self.judge.estimate(architecture, Budget(epochs=self.request.epochs))
+        return Evaluation(estimate.value, estimate.seconds, estimate.provenance)
+
+    def _filtered(self) -> Callable[[Sequence[Architecture]], list[float]] | None:
+        if not self.filters:
+            return None
+
+        def scores(architectures: Sequence[Architecture]) -> list[float]:
+            return mean_rank(
+                [
+                    [judge.estimate(item, Budget()).value for item in architectures]
+                    for judge in self.filters
+                ]
+            )
+
+        return scores
+
+    def _references(self) -> list[Candidate]:
+        if not self.request.baselines:
+            return []
+        found = [
+            Candidate(name, self.space.decode(genes))
+            for name, genes in self.space.references.items()
+        ]
+        # The other family at the same image size, input and classes.
+        size, classes = max(self.space.image_sizes), self.space.classes
+        small = "-32" if size <= 64 else ""
+        for family in ("mobilenet", "resnet"):
+            if not any(item.name.startswith(family) for item in found):
+                other = space(
+                    f"{family}{small}:image_size={size},classes={classes},"
+                    f"input_channels={self.space.input_channels}"
+                )
+                found += [
+                    Candidate(name, other.decode(genes)) for name, genes in other.references.items()
+                ]
+        return found
+
+    def _priced(self, row: dict[str, Any]) -> dict[str, Any]:
+        genes = self.space.references.get(row["name"])
+        if genes is None:
+            return {**row, "predicted_ms": None, "low_ms": None, "high_ms": None}
+        genotype = rows([genes])
+        low, high = self.predictor.bounds_ms(genotype, 0.95)
+        return {
+            **row, "predicted_ms": float(self.predictor.predict_ms(genotype)[0]),
+            "low_ms": float(low[0]), "high_ms": float(high[0]),
+        }
