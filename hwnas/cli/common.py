@@ -19,8 +19,15 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an earli
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 DeviceName = Annotated[str, typer.Option("--device", help="Name of a device.")]
 
-messages = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    # A file or a pipe has no width; a table must not be cut to one of 80 columns there.
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=120)
+
+
+messages = _console(stderr=True)
+output = _console(stderr=False)
 
 
 def seconds(text: str) -> float:
@@ -35,7 +42,9 @@ def seconds(text: str) -> float:
     except (ValueError, KeyError, IndexError):
         value = math.nan
     if not value > 0 or math.isinf(value):
-        raise RequestError(f"a time is a positive number and s, m or h, such as 90s; received '{text}'")
+        raise RequestError(
+            f"a time is a positive number and s, m or h, such as 90s; received '{text}'"
+        )
     return value
 
 
@@ -86,7 +95,12 @@ def progress(label: str) -> Iterator[Bar]:
         yield Bar(None, label)
         return
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=messages,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=messages,
     ) as bar:
         yield Bar(bar, label)

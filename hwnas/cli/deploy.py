@@ -74,7 +74,7 @@ class Deployer:
         return found
 
     def measure_architectures(self, networks: Mapping[str, Architecture]) -> dict[str, float]:
-        """Latencies, ms, of architectures with random weights, which cost what trained ones cost."""
+        """Latencies, ms, of architectures; random weights cost what trained ones cost."""
         models = {
             name: architecture_to_onnx(item).SerializeToString() for name, item in networks.items()
         }
@@ -92,9 +92,10 @@ class Deployer:
         with progress("training") as bar:
             for position, item in enumerate(candidates):
                 row, models[item.name] = self._trained(
-                    item, lambda share, position=position, item=item: bar.update(  # type: ignore[misc]  # mypy cannot type defaults of a lambda
+                    item,
+                    lambda share, position=position, item=item: bar.update(
                         (position + share) / len(candidates), f"training {item.name}"
-                    )
+                    ),
                 )
                 rows.append(row)
             bar.update(1.0)
@@ -102,8 +103,10 @@ class Deployer:
         for row in rows:
             found = measured[row["name"]]
             row |= {
-                "measured_ms": found.latency_ms, "measured_low_ms": found.low_ms,
-                "measured_high_ms": found.high_ms, "verdict": found.verdict,
+                "measured_ms": found.latency_ms,
+                "measured_low_ms": found.low_ms,
+                "measured_high_ms": found.high_ms,
+                "verdict": found.verdict,
                 "feasible": found.latency_ms <= self.limit_ms,
             }
         write_bytes(self.folder / "best.onnx", models[candidates[0].name])
@@ -112,14 +115,17 @@ class Deployer:
     def _trained(self, item: Candidate, report: Any) -> tuple[dict[str, Any], bytes]:
         network = Network(item.architecture, seed=self.recipe.seed)
         result = train(
-            network, self.data, self.recipe,
+            network,
+            self.data,
+            self.recipe,
             checkpoint=self.folder / "checkpoints" / f"{item.architecture.digest}.pt",
             on_epoch=lambda epoch: report(epoch.epoch / self.recipe.epochs),
         )
         metadata = {
             "hwnas.version": __version__,
             "hwnas.architecture": json.dumps(item.architecture.to_json(), sort_keys=True),
-            "hwnas.data": self.data.name, "hwnas.device": self.profile.device.name,
+            "hwnas.data": self.data.name,
+            "hwnas.device": self.profile.device.name,
             "hwnas.limit_ms": f"{self.limit_ms:g}",
             "hwnas.validation_accuracy": f"{result.accuracy:.4f}",
             "hwnas.test_accuracy": f"{result.test_accuracy:.4f}",
@@ -132,9 +138,13 @@ class Deployer:
         if self._runtime.metadata(model) != metadata:
             raise PromiseError("the runtime does not read the model's metadata back as written")
         return {
-            "name": item.name, "digest": item.architecture.digest, "accuracy": result.accuracy,
-            "test_accuracy": result.test_accuracy, "macs": item.architecture.macs,
-            "parameters": item.architecture.parameters, "max_abs_error": error,
+            "name": item.name,
+            "digest": item.architecture.digest,
+            "accuracy": result.accuracy,
+            "test_accuracy": result.test_accuracy,
+            "macs": item.architecture.macs,
+            "parameters": item.architecture.parameters,
+            "max_abs_error": error,
             "epochs": result.epochs,
         }, model
 

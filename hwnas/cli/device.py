@@ -25,12 +25,19 @@ def describe(name: str) -> dict[str, Any]:
         why = str(error)
     age = profile.age_days()
     return {
-        "name": name, "runtime": device.runtime, "transport": device.transport,
-        "threads": device.threads, "precision": device.precision,
-        "available": why is None, "why": why,
-        "profile": None if age is None else {
+        "name": name,
+        "runtime": device.runtime,
+        "transport": device.transport,
+        "threads": device.threads,
+        "precision": device.precision,
+        "available": why is None,
+        "why": why,
+        "profile": None
+        if age is None
+        else {
             "measurements": len(profile.read().measurements()),
-            "fitted": profile.predictor_path.exists(), "age_days": round(age, 2),
+            "fitted": profile.predictor_path.exists(),
+            "age_days": round(age, 2),
         },
     }
 
@@ -42,8 +49,13 @@ def _show(devices: list[dict[str, Any]]) -> None:
     for item in devices:
         held = item["profile"] or {"measurements": 0, "fitted": False}
         table.add_row(
-            item["name"], item["runtime"], item["transport"], str(item["threads"]),
-            item["why"] or "yes", str(held["measurements"]), "yes" if held["fitted"] else "no",
+            item["name"],
+            item["runtime"],
+            item["transport"],
+            str(item["threads"]),
+            item["why"] or "yes",
+            str(held["measurements"]),
+            "yes" if held["fitted"] else "no",
         )
     output.print(table)
 

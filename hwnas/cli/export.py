@@ -41,31 +41,45 @@ def export(
     best = result["best"]
     data = load_data(result["data"], seed=result["seed"])
     deployer = Deployer(
-        DeviceProfile.open(result["device"]), data, Recipe.from_json(result["recipe"]), run,
+        DeviceProfile.open(result["device"]),
+        data,
+        Recipe.from_json(result["recipe"]),
+        run,
         result["limit_ms"],
     )
-    error, top1 = deployer.verify(payload, best["architecture"])
-    check_parity(error)
+    difference, top1 = deployer.verify(payload, best["architecture"])
+    check_parity(difference)
     measured = deployer.measure({"model.onnx": payload}, "measuring the model")["model.onnx"]
     write_bytes(out / "model.onnx", payload)
     document = {
-        "model": str(out / "model.onnx"), "precision": precision, "max_abs_error": error,
-        "top1": top1, "measured_ms": measured.latency_ms, "verdict": measured.verdict,
-        "limit_ms": result["limit_ms"], "size_bytes": len(payload),
+        "model": str(out / "model.onnx"),
+        "precision": precision,
+        "max_abs_error": difference,
+        "top1": top1,
+        "measured_ms": measured.latency_ms,
+        "verdict": measured.verdict,
+        "limit_ms": result["limit_ms"],
+        "size_bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
-    described = {**document, "model": "model.onnx", **{
-        key: result[key] for key in ("space", "data", "device", "seed", "recipe")
-    }, "architecture": best["architecture"], "predicted_ms": best["predicted_ms"],
-        "low_ms": best["low_ms"], "high_ms": best["high_ms"], "accuracy": best["accuracy"],
-        "test_accuracy": best["test_accuracy"]}
+    described = {
+        **document,
+        "model": "model.onnx",
+        **{key: result[key] for key in ("space", "data", "device", "seed", "recipe")},
+        "architecture": best["architecture"],
+        "predicted_ms": best["predicted_ms"],
+        "low_ms": best["low_ms"],
+        "high_ms": best["high_ms"],
+        "accuracy": best["accuracy"],
+        "test_accuracy": best["test_accuracy"],
+    }
     write_text(out / "bundle.json", json.dumps(described, indent=1) + "\n")
     if as_json:
         print_json(document)
     else:
         note(
             f"wrote '{out}': test accuracy {100 * top1:.1f} %, {measured.latency_ms:.4f} ms "
-            f"(limit {result['limit_ms']:g}), agrees with torch to {error:.1g}"
+            f"(limit {result['limit_ms']:g}), agrees with torch to {difference:.1g}"
         )
     if measured.latency_ms > result["limit_ms"]:
         raise PromiseError(

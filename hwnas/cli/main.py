@@ -11,7 +11,10 @@ from hwnas.cli.common import note
 from hwnas.errors import HwnasError
 
 app = typer.Typer(
-    name="hwnas", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="hwnas",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="Profile a device, predict latency, search architectures under a limit, export ONNX.",
 )
 app.add_typer(device.app, name="device")

@@ -41,17 +41,27 @@ def measure(
     own = held.device
     with progress(f"measuring on {device}") as bar:
         found, failures, conditions = measure_models(
-            held, target(runtime(own.runtime), own.transport, own.threads), payloads,
-            budget_s=seconds(budget), on_progress=bar.update,
+            held,
+            target(runtime(own.runtime), own.transport, own.threads),
+            payloads,
+            budget_s=seconds(budget),
+            on_progress=bar.update,
         )
         bar.update(1.0)
     for name, reason in failures.items():
         note(f"'{name}' was not measured: {reason}")
     rows = [
         {
-            "model": name, "latency_ms": m.latency_ms, "low_ms": m.low_ms, "high_ms": m.high_ms,
-            "median_ms": m.median_ms, "cold_ms": m.cold_ms, "build_ms": m.build_ms,
-            "verdict": m.verdict, "rounds": m.rounds, "conditions": conditions,
+            "model": name,
+            "latency_ms": m.latency_ms,
+            "low_ms": m.low_ms,
+            "high_ms": m.high_ms,
+            "median_ms": m.median_ms,
+            "cold_ms": m.cold_ms,
+            "build_ms": m.build_ms,
+            "verdict": m.verdict,
+            "rounds": m.rounds,
+            "conditions": conditions,
         }
         for name, m in sorted(found.items())
     ]
@@ -59,13 +69,25 @@ def measure(
         print_json({"device": device, "measurements": rows, "failures": failures})
     elif rows:
         table = Table(box=None, pad_edge=False)
-        for column in ("model", "latency ms", "95 % interval", "median", "cold", "build", "verdict"):
+        for column in (
+            "model",
+            "latency ms",
+            "95 % interval",
+            "median",
+            "cold",
+            "build",
+            "verdict",
+        ):
             table.add_column(column, justify="left" if column in ("model", "verdict") else "right")
         for row in rows:
             table.add_row(
-                str(row["model"]), f"{row['latency_ms']:.4f}",
-                f"{row['low_ms']:.4f}–{row['high_ms']:.4f}", f"{row['median_ms']:.4f}",
-                f"{row['cold_ms']:.3f}", f"{row['build_ms']:.1f}", str(row["verdict"]),
+                str(row["model"]),
+                f"{row['latency_ms']:.4f}",
+                f"{row['low_ms']:.4f}–{row['high_ms']:.4f}",
+                f"{row['median_ms']:.4f}",
+                f"{row['cold_ms']:.3f}",
+                f"{row['build_ms']:.1f}",
+                str(row["verdict"]),
             )
         output.print(table)
     if failures:

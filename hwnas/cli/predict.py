@@ -30,14 +30,15 @@ def predict(
     predictor = LatencyPredictor.load(held.predictor_path)
     rows = []
     for path in models:
-        lowered = lower(
-            open_model(path, shapes), fusion_rules(held.device.runtime), name=str(path)
-        )
+        lowered = lower(open_model(path, shapes), fusion_rules(held.device.runtime), name=str(path))
         found = predictor.predict_bag(lowered.kernels, sum(lowered.not_covered.values()))
         rows.append(
             {
-                "model": str(path), "latency_ms": found.latency_ms, "low_ms": found.low_ms,
-                "high_ms": found.high_ms, "covered": round(found.covered, 4),
+                "model": str(path),
+                "latency_ms": found.latency_ms,
+                "low_ms": found.low_ms,
+                "high_ms": found.high_ms,
+                "covered": round(found.covered, 4),
                 "kernels": [
                     {"key": k.kernel.key, "count": k.count, "ms": k.ms, "source": k.source}
                     for k in found.kernels
@@ -53,8 +54,10 @@ def predict(
         table.add_column(column, justify="left" if column == "model" else "right")
     for row in rows:
         table.add_row(
-            str(row["model"]), f"{row['latency_ms']:.4f}",
-            f"{row['low_ms']:.4f}–{row['high_ms']:.4f}", f"{100 * row['covered']:.0f} %",  # type: ignore[operator]  # a row holds values of several types
+            str(row["model"]),
+            f"{row['latency_ms']:.4f}",
+            f"{row['low_ms']:.4f}–{row['high_ms']:.4f}",
+            f"{100 * row['covered']:.0f} %",  # type: ignore[operator]  # a row holds values of several types
         )
     output.print(table)
     if per_kernel:
@@ -62,5 +65,7 @@ def predict(
             for kernel in row["kernels"]:  # type: ignore[attr-defined]  # as above
                 output.print(
                     f"{kernel['ms']:.4f} ms  {kernel['count']}×  {kernel['source']:8} "
-                    f"{kernel['key']}", markup=False, soft_wrap=True,
+                    f"{kernel['key']}",
+                    markup=False,
+                    soft_wrap=True,
                 )

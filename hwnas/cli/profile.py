@@ -20,7 +20,7 @@ def profile(
 ) -> None:
     """Measure blocks, kernels and whole networks of a space, then fit the predictor."""
     from hwnas.profiles import DeviceProfile
-    from hwnas.profiling import Progress, ProfilingSession
+    from hwnas.profiling import ProfilingSession, Progress
     from hwnas.runtimes import runtime
     from hwnas.spaces import space
     from hwnas.targets import target
@@ -43,7 +43,12 @@ def profile(
             )
 
         session = ProfilingSession(
-            held, place, found, budget_s=budget_s, networks=networks, seed=seed,
+            held,
+            place,
+            found,
+            budget_s=budget_s,
+            networks=networks,
+            seed=seed,
             on_progress=report,
         )
         spent = session.run()
@@ -57,8 +62,13 @@ def profile(
     }
     if as_json:
         print_json(
-            {"device": name, "measured": counts, "seconds": round(spent, 1),
-             "noise_floor_pct": result["noise_floor_pct"], "accuracy": result}
+            {
+                "device": name,
+                "measured": counts,
+                "seconds": round(spent, 1),
+                "noise_floor_pct": result["noise_floor_pct"],
+                "accuracy": result,
+            }
         )
         return
     note(
@@ -79,7 +89,9 @@ def fitted(held: Any) -> dict[str, Any]:
     result = evaluate(predictor, bags)
     latencies = sorted(item.measurement.latency_ms for item in bags.networks)
     result["networks_ms"] = {
-        "min": latencies[0], "median": latencies[len(latencies) // 2], "max": latencies[-1],
+        "min": latencies[0],
+        "median": latencies[len(latencies) // 2],
+        "max": latencies[-1],
     }
     predictor.save(held.predictor_path)
     return result
@@ -88,21 +100,28 @@ def fitted(held: Any) -> dict[str, Any]:
 def show_accuracy(result: dict[str, Any]) -> None:
     """The accuracy beside its baselines, as a table."""
     table = Table(
-        title=f"Accuracy on {result['count']} networks that were left out", title_justify="left",
-        box=None, pad_edge=False,
+        title=f"Accuracy on {result['count']} networks that were left out",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
     )
     table.add_column("predictor")
     for column in ("MAPE %", "within 5 %", "within 10 %", "Spearman", "Kendall"):
         table.add_column(column, justify="right")
     rows = {
-        "table + residual": result, "sum of blocks": result["baselines"]["table_sum"],
+        "table + residual": result,
+        "sum of blocks": result["baselines"]["table_sum"],
         "sum of kernels": result["baselines"]["kernel_sum"],
         "FLOPs, a fitted line": result["baselines"]["flops"],
     }
     for label, row in rows.items():
         table.add_row(
-            label, f"{row['mape_pct']:.2f}", f"{row['within_5_pct']:.0f}",
-            f"{row['within_10_pct']:.0f}", f"{row['spearman']:.3f}", f"{row['kendall']:.3f}",
+            label,
+            f"{row['mape_pct']:.2f}",
+            f"{row['within_5_pct']:.0f}",
+            f"{row['within_10_pct']:.0f}",
+            f"{row['spearman']:.3f}",
+            f"{row['kendall']:.3f}",
         )
     output.print(table)
     if result["noise_floor_pct"] is not None:

@@ -49,10 +49,20 @@ def search(
     from hwnas.cli.search_run import SearchRequest, SearchRun
 
     request = SearchRequest(
-        space=space_name, device=device, limit_ms=limit_ms, folder=run,
-        strategies=tuple(strategy.split(",")), estimators=tuple(estimator.split(",")), data=data,
-        budget_s=seconds(budget), epochs=epochs, final_epochs=final_epochs, baselines=baselines,
-        quantile=quantile, seed=seed, resume=resume,
+        space=space_name,
+        device=device,
+        limit_ms=limit_ms,
+        folder=run,
+        strategies=tuple(strategy.split(",")),
+        estimators=tuple(estimator.split(",")),
+        data=data,
+        budget_s=seconds(budget),
+        epochs=epochs,
+        final_epochs=final_epochs,
+        baselines=baselines,
+        quantile=quantile,
+        seed=seed,
+        resume=resume,
     )
     result = SearchRun(request).run()
     if as_json:
@@ -70,11 +80,22 @@ def search(
 def show(result: dict[str, Any]) -> None:
     """The end of a search as a table: the winner beside its baselines."""
     table = Table(
-        title=f"Limit {result['limit_ms']:g} ms on {result['device']}", title_justify="left",
-        box=None, pad_edge=False,
+        title=f"Limit {result['limit_ms']:g} ms on {result['device']}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
     )
-    columns = ("network", "predicted ms", "90 % interval", "measured ms", "within", "val %",
-               "test %", "MMACs", "params k")
+    columns = (
+        "network",
+        "predicted ms",
+        "90 % interval",
+        "measured ms",
+        "within",
+        "val %",
+        "test %",
+        "MMACs",
+        "params k",
+    )
     for column in columns:
         table.add_column(column, justify="left" if column == "network" else "right")
     for row in (result["best"], *result["baselines"]):
@@ -82,15 +103,19 @@ def show(result: dict[str, Any]) -> None:
             row["name"],
             "–" if row["predicted_ms"] is None else f"{row['predicted_ms']:.4f}",
             "–" if row["low_ms"] is None else f"{row['low_ms']:.4f}–{row['high_ms']:.4f}",
-            f"{row['measured_ms']:.4f}", "yes" if row["feasible"] else "no",
-            f"{100 * row['accuracy']:.1f}", f"{100 * row['test_accuracy']:.1f}",
-            f"{row['macs'] / 1e6:.2f}", f"{row['parameters'] / 1e3:.1f}",
+            f"{row['measured_ms']:.4f}",
+            "yes" if row["feasible"] else "no",
+            f"{100 * row['accuracy']:.1f}",
+            f"{100 * row['test_accuracy']:.1f}",
+            f"{row['macs'] / 1e6:.2f}",
+            f"{row['parameters'] / 1e3:.1f}",
         )
     output.print(table)
     best = result["best"]
+    share = 100 * best["measured_ms"] / result["limit_ms"]
     error = 100 * (best["measured_ms"] / best["predicted_ms"] - 1)
     output.print(
-        f"Measured {error:+.1f} % of the prediction and {100 * best['measured_ms'] / result['limit_ms']:.1f}"
+        f"Measured {error:+.1f} % off the prediction, at {share:.1f}"
         f" % of the limit; {result['trials']} trials in {result['seconds']:.0f} s; "
         f"{result['run']}/best.onnx agrees with torch to {best['max_abs_error']:.1g}.",
         soft_wrap=True,

@@ -17,7 +17,15 @@ from hwnas.export.bags import SpaceBags
 from hwnas.predictors import LatencyPredictor, SpacePredictor
 from hwnas.profiles import DeviceProfile
 from hwnas.profiles.files import make_folder, write_text
-from hwnas.search import Evaluation, Evolution, LatencyConstraint, RandomSearch, Strategy, Study, Trial
+from hwnas.search import (
+    Evaluation,
+    Evolution,
+    LatencyConstraint,
+    RandomSearch,
+    Strategy,
+    Study,
+    Trial,
+)
 from hwnas.search.constraint import rows
 from hwnas.search.gradient import GradientSearch
 from hwnas.search.strategy import check_strategy
@@ -87,17 +95,25 @@ class SearchRun:
         self.filters, self.judge = judges[:-1], judges[-1]
         make_folder(request.folder)
         self.study = Study(
-            self.space, self.constraint, request.folder / "journal.jsonl",
+            self.space,
+            self.constraint,
+            request.folder / "journal.jsonl",
             header={
-                "device": request.device, "data": request.data, "seed": request.seed,
-                "strategies": list(request.strategies), "estimators": list(request.estimators),
+                "device": request.device,
+                "data": request.data,
+                "seed": request.seed,
+                "strategies": list(request.strategies),
+                "estimators": list(request.estimators),
                 "epochs": request.epochs,
             },
             resume=request.resume,
         )
         self.deployer = Deployer(
-            self.profile, self.data, replace(self.recipe, epochs=request.final_epochs),
-            request.folder, request.limit_ms,
+            self.profile,
+            self.data,
+            replace(self.recipe, epochs=request.final_epochs),
+            request.folder,
+            request.limit_ms,
         )
 
     def run(self) -> dict[str, Any]:
@@ -123,21 +139,31 @@ class SearchRun:
         genotype = rows([winner.genotype])
         low, high = self.predictor.bounds_ms(genotype, 0.95)
         best = {
-            **rows_[0], "architecture": {
-                "genotype": list(winner.genotype), "values": self.space.values(winner.genotype),
+            **rows_[0],
+            "architecture": {
+                "genotype": list(winner.genotype),
+                "values": self.space.values(winner.genotype),
                 **self.space.decode(winner.genotype).to_json(),
             },
             "strategy": winner.strategy,
-            "predicted_ms": winner.predicted_ms, "low_ms": float(low[0]), "high_ms": float(high[0]),
+            "predicted_ms": winner.predicted_ms,
+            "low_ms": float(low[0]),
+            "high_ms": float(high[0]),
             "loop_measured_ms": measured_ms,
         }
         result = {
-            "run": str(self.request.folder), "limit_ms": self.request.limit_ms,
-            "device": self.request.device, "space": self.request.space, "data": self.request.data,
-            "seed": self.request.seed, "recipe": self.deployer.recipe.to_json(), "best": best,
+            "run": str(self.request.folder),
+            "limit_ms": self.request.limit_ms,
+            "device": self.request.device,
+            "space": self.request.space,
+            "data": self.request.data,
+            "seed": self.request.seed,
+            "recipe": self.deployer.recipe.to_json(),
+            "best": best,
             "baselines": [self._priced(row) for row in rows_[1:]],
             "front": [trial.to_json() for trial in self.study.front()],
-            "trials": len(self.study.trials), "seconds": round(time.monotonic() - begin, 1),
+            "trials": len(self.study.trials),
+            "seconds": round(time.monotonic() - begin, 1),
         }
         write_text(self.request.folder / "result.json", json.dumps(result, indent=1) + "\n")
         return result
@@ -149,7 +175,8 @@ class SearchRun:
             for name in self.request.strategies:
                 self._search(name, share / len(self.request.strategies) * (1 + 0.5 * extra))
             finalists = [
-                trial for trial in self.study.ranked()
+                trial
+                for trial in self.study.ranked()
                 if self.constraint.feasible(rows([trial.genotype]))[0]
             ][:FINALISTS]
             if not finalists:
@@ -190,8 +217,13 @@ class SearchRun:
                 )
 
             self.study.run(
-                strategy, self._judged, budget_s=budget_s, pool=12, keep=3,
-                prefilter=self._filtered() if name != "gradient" else None, on_trial=on_trial,
+                strategy,
+                self._judged,
+                budget_s=budget_s,
+                pool=12,
+                keep=3,
+                prefilter=self._filtered() if name != "gradient" else None,
+                on_trial=on_trial,
             )
             bar.update(1.0)
 
@@ -210,8 +242,13 @@ class SearchRun:
 
         model = PathTrainer(self.space, self.data, total_steps=GRADIENT_STEPS, seed=seed)
         return GradientSearch(
-            self.space, self.constraint, seed, model=model, steps=GRADIENT_STEPS,
-            folder=self.request.folder / "gradient", budget_s=RELAXATION_SHARE * budget_s,
+            self.space,
+            self.constraint,
+            seed,
+            model=model,
+            steps=GRADIENT_STEPS,
+            folder=self.request.folder / "gradient",
+            budget_s=RELAXATION_SHARE * budget_s,
             on_step=on_step,
         )
 
@@ -261,6 +298,8 @@ class SearchRun:
         genotype = rows([genes])
         low, high = self.predictor.bounds_ms(genotype, 0.95)
         return {
-            **row, "predicted_ms": float(self.predictor.predict_ms(genotype)[0]),
-            "low_ms": float(low[0]), "high_ms": float(high[0]),
+            **row,
+            "predicted_ms": float(self.predictor.predict_ms(genotype)[0]),
+            "low_ms": float(low[0]),
+            "high_ms": float(high[0]),
         }

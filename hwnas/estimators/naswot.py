@@ -111,7 +111,9 @@ class NaswotScore:
         images = self.data.tensor("train", (height, width), channels)[index]
         value = naswot(Network(architecture, seed=self.seed), images)
         provenance = {
-            "estimator": self.name, "data": self.data.name, "seed": self.seed,
+            "estimator": self.name,
+            "data": self.data.name,
+            "seed": self.seed,
             "images": len(index),
         }
         return Estimate(value, time.perf_counter() - start, provenance)

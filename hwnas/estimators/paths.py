@@ -11,6 +11,7 @@ from torch.nn import functional
 from hwnas.errors import DataError, DivergedError
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.gates import gate_gradients, shape_genes
+from hwnas.nets.parameters import channels_last
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.checkpoint import load_state, save_state
 from hwnas.training.images import ImageData
@@ -49,7 +50,8 @@ class PathTrainer:
         if data.classes != space.classes:
             raise DataError(
                 f"data '{data.name}' has {data.classes} classes, space '{space.name}' has "
-                f"{space.classes}; use --space {space.name.partition(':')[0]}:classes={data.classes}"
+                f"{space.classes}; use --space "
+                f"{space.name.partition(':')[0]}:classes={data.classes}"
             )
         self.space = space
         self.data = data
@@ -57,7 +59,7 @@ class PathTrainer:
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.global_genes = shape_genes(space)
-        self.network = ElasticNetwork(space, seed=seed).to(memory_format=torch.channels_last)
+        self.network = channels_last(ElasticNetwork(space, seed=seed))
         self._generator = torch.Generator().manual_seed(seed)
         self._optimiser = torch.optim.SGD(
             self.network.parameters(), lr=learning_rate, momentum=0.9, weight_decay=3e-4
@@ -76,7 +78,8 @@ class PathTrainer:
         channels, height, width = self.space.input_shape(genotype)
         images = self.data.tensor("train", (height, width), channels)[picked]
         return (
-            images.contiguous(memory_format=torch.channels_last), self.data.labels("train")[picked]
+            images.contiguous(memory_format=torch.channels_last),
+            self.data.labels("train")[picked],
         )
 
     def weight_step(self, genotype: Sequence[int]) -> float:
@@ -131,8 +134,12 @@ class PathTrainer:
         """
         save_state(
             path,
-            {"network": self.network.state_dict(), "optimiser": self._optimiser.state_dict(),
-             "generator": self._generator.get_state(), "step": self._step},
+            {
+                "network": self.network.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "generator": self._generator.get_state(),
+                "step": self._step,
+            },
         )
 
     def load(self, path: Path) -> None:

@@ -48,7 +48,9 @@ class ScratchEstimator:
         start = time.perf_counter()
         try:
             result = train(
-                Network(architecture, seed=recipe.seed), self.data, recipe,
+                Network(architecture, seed=recipe.seed),
+                self.data,
+                recipe,
                 budget_s=budget.seconds,
             )
         except DivergedError as error:
@@ -56,6 +58,7 @@ class ScratchEstimator:
             reason = {"diverged": True, "reason": str(error)}
             return Estimate(math.nan, seconds, provenance | reason)
         return Estimate(
-            result.accuracy, time.perf_counter() - start,
+            result.accuracy,
+            time.perf_counter() - start,
             provenance | {"diverged": False, "epochs": result.epochs},
         )

@@ -49,6 +49,5 @@ def _ranks(values: Sequence[float]) -> list[float]:
     missing = sum(map(math.isnan, values))
     ranks = iter(rankdata([value for value in values if not math.isnan(value)]))
     return [
-        (missing + 1) / 2 if math.isnan(value) else missing + float(next(ranks))
-        for value in values
+        (missing + 1) / 2 if math.isnan(value) else missing + float(next(ranks)) for value in values
     ]

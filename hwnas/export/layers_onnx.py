@@ -100,7 +100,8 @@ class OnnxWriter:
             if self._skeleton:
                 self._values.append(
                     helper.make_tensor_value_info(
-                        names[node.name], TensorProto.FLOAT,
+                        names[node.name],
+                        TensorProto.FLOAT,
                         [self._batch, *graph.shapes[node.name]],
                     )
                 )
@@ -111,9 +112,16 @@ class OnnxWriter:
         channels = self.shape[0]
         self.tensor = self.node(
             "Conv",
-            [self.tensor, self.random(f"{name}.weight", (channels, 1, 1, 1)),
-             self.random(f"{name}.bias", (channels,))],
-            name, kernel_shape=[1, 1], strides=[1, 1], pads=[0, 0, 0, 0], group=channels,
+            [
+                self.tensor,
+                self.random(f"{name}.weight", (channels, 1, 1, 1)),
+                self.random(f"{name}.bias", (channels,)),
+            ],
+            name,
+            kernel_shape=[1, 1],
+            strides=[1, 1],
+            pads=[0, 0, 0, 0],
+            group=channels,
         )
 
     def model(self, name: str) -> onnx.ModelProto:
@@ -127,7 +135,9 @@ class OnnxWriter:
             self._nodes, name, [self._input], [output], self._weights, value_info=self._values
         )
         return helper.make_model(
-            graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)],
+            graph,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
             producer_name="hwnas",
         )
 
@@ -135,7 +145,9 @@ class OnnxWriter:
 Write = Callable[[OnnxWriter, str, Node, list[str], tuple[Shape, ...]], str]
 
 
-def _conv(w: OnnxWriter, name: str, node: Node, inputs: list[str], shapes: tuple[Shape, ...]) -> str:
+def _conv(
+    w: OnnxWriter, name: str, node: Node, inputs: list[str], shapes: tuple[Shape, ...]
+) -> str:
     layer = node.layer
     assert isinstance(layer, Conv2d)
     constants = [
@@ -143,9 +155,15 @@ def _conv(w: OnnxWriter, name: str, node: Node, inputs: list[str], shapes: tuple
         for parameter, shape in layer.parameter_shapes(*shapes).items()
     ]
     return w.node(
-        "Conv", [*inputs, *constants], name, kernel_shape=[layer.kernel] * 2,
-        strides=[layer.stride] * 2, pads=[layer.padding] * 4, group=layer.groups,
-        dilations=[1, 1], auto_pad="NOTSET",
+        "Conv",
+        [*inputs, *constants],
+        name,
+        kernel_shape=[layer.kernel] * 2,
+        strides=[layer.stride] * 2,
+        pads=[layer.padding] * 4,
+        group=layer.groups,
+        dilations=[1, 1],
+        auto_pad="NOTSET",
     )
 
 
@@ -180,11 +198,14 @@ def _activation(
     return w.node(op, inputs, name, **attributes)
 
 
-def _pool(w: OnnxWriter, name: str, node: Node, inputs: list[str], shapes: tuple[Shape, ...]) -> str:
+def _pool(
+    w: OnnxWriter, name: str, node: Node, inputs: list[str], shapes: tuple[Shape, ...]
+) -> str:
     layer = node.layer
     assert isinstance(layer, Pool2d)
     common = {
-        "kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2,
+        "kernel_shape": [layer.kernel] * 2,
+        "strides": [layer.stride] * 2,
         "pads": [layer.padding] * 4,
     }
     if layer.kind == "max":
@@ -254,6 +275,9 @@ def architecture_to_onnx(
 ) -> onnx.ModelProto:
     """A whole network as an ONNX model with random weights."""
     return chain_to_onnx(
-        architecture.placed, architecture.input_shape, name=architecture.digest, seed=seed,
+        architecture.placed,
+        architecture.input_shape,
+        name=architecture.digest,
+        seed=seed,
         batch=batch,
     )

@@ -11,9 +11,11 @@ convolutions and nothing else) and taken off:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from hwnas.export.layers_onnx import IR_VERSION, OPSET, OnnxWriter
@@ -60,7 +62,9 @@ def call_part() -> Part:
     node = helper.make_node("Relu", ["input"], ["output"])
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [node], "call", [value("input", TensorProto.FLOAT, [1])],
+        [node],
+        "call",
+        [value("input", TensorProto.FLOAT, [1])],
         [value("output", TensorProto.FLOAT, [1])],
     )
     return Part(CALL, _serialise(graph))
@@ -80,10 +84,13 @@ def canary_model() -> bytes:
     for position in range(2):
         writer.depthwise_1x1(f"depthwise{position}")
         writer.tensor = writer.node(
-            "Conv", [writer.tensor, writer.random(f"weight{position}", (32, 32, 3, 3))],
-            f"dense{position}", kernel_shape=[3, 3], pads=[1, 1, 1, 1],
+            "Conv",
+            [writer.tensor, writer.random(f"weight{position}", (32, 32, 3, 3))],
+            f"dense{position}",
+            kernel_shape=[3, 3],
+            pads=[1, 1, 1, 1],
         )
-    return writer.model("canary").SerializeToString()
+    return bytes(writer.model("canary").SerializeToString())
 
 
 def block_part(block: PlacedBlock, *, batch: int = 1) -> Part:
@@ -107,9 +114,15 @@ def kernel_part(kernel: Kernel) -> Part | None:
     return _KernelWriter(kernel).part()
 
 
+def _attributes(kernel: Kernel) -> dict[str, Any]:
+    return dict(kernel.attributes)
+
+
 def _serialise(graph: onnx.GraphProto) -> bytes:
     model = helper.make_model(
-        graph, ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)],
+        graph,
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPSET)],
         producer_name="hwnas",
     )
     return bytes(model.SerializeToString())
@@ -132,7 +145,7 @@ class _KernelWriter:
         for position, name in enumerate(kernel.fused):
             output = f"fused{position}"
             inputs = [tensor]
-            attributes = {}
+            attributes: dict[str, Any] = {}
             if name == "Add" and extra is not None:
                 inputs.append(extra)
             elif name == "Clip":
@@ -162,7 +175,7 @@ class _KernelWriter:
         )
         return name
 
-    def _constant(self, value: np.ndarray) -> str:
+    def _constant(self, value: NDArray[Any]) -> str:
         name = f"constant{len(self.weights)}"
         self.weights.append(numpy_helper.from_array(value, name))
         return name
@@ -174,10 +187,12 @@ class _KernelWriter:
         for shape in kernel.weights:
             fan_in = max(1, int(np.prod(shape[1:])))
             constants.append(
-                self._constant(self.rng.standard_normal(shape, np.float32) * np.float32(fan_in**-0.5))
+                self._constant(
+                    self.rng.standard_normal(shape, np.float32) * np.float32(fan_in**-0.5)
+                )
             )
         self.nodes.append(
-            helper.make_node(kernel.op, [*tensors, *constants], ["own"], **dict(kernel.attributes))
+            helper.make_node(kernel.op, [*tensors, *constants], ["own"], **_attributes(kernel))
         )
         return "own"
 
@@ -197,8 +212,24 @@ class _KernelWriter:
 
 _REBUILT: dict[str, Callable[[_KernelWriter, list[str]], str]] = {
     **dict.fromkeys(
-        ("Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool", "GlobalAveragePool",
-         "GlobalMaxPool", "Add", "Mul", "Sub", "Div", "Concat", "Transpose", "Softmax", "LRN"),
+        (
+            "Conv",
+            "ConvTranspose",
+            "Gemm",
+            "MatMul",
+            "MaxPool",
+            "AveragePool",
+            "GlobalAveragePool",
+            "GlobalMaxPool",
+            "Add",
+            "Mul",
+            "Sub",
+            "Div",
+            "Concat",
+            "Transpose",
+            "Softmax",
+            "LRN",
+        ),
         _KernelWriter.plain,
     ),
     "Reshape": _KernelWriter.reshape,

@@ -1,6 +1,6 @@
 """Trained networks to ONNX through ``torch.onnx.export``, checked against torch."""
 
-import io
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,18 +35,26 @@ def network_to_onnx(network: Network, metadata: Mapping[str, str] | None = None)
     """
     network.eval()
     example = torch.zeros(1, *network.architecture.input_shape)
+    log = logging.getLogger("torch.onnx")
+    level = log.level
     with warnings.catch_warnings():
-        # The exporter warns of its own deprecated calls, which the user cannot change.
+        # The exporter warns of its own deprecated calls and of packages that it would
+        # only need for other networks; the user can change neither.
         warnings.simplefilter("ignore")
+        log.setLevel(logging.ERROR)
         program = torch.onnx.export(
-            network, (example,), dynamo=True, opset_version=OPSET, input_names=["input"],
-            output_names=["output"], verbose=False,
+            network,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["input"],
+            output_names=["output"],
+            verbose=False,
         )
-    buffer = io.BytesIO()
+    log.setLevel(level)
     if program is None:
         raise PromiseError("torch's exporter gave no model")
-    program.save(buffer)
-    model = onnx.load_model_from_string(buffer.getvalue())
+    model = program.model_proto
     _strip(model.graph)
     del model.metadata_props[:]
     model.producer_name = "hwnas"

@@ -63,9 +63,13 @@ _POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPoo
 ONNXRUNTIME_CPU = FusionRules(
     removed=frozenset({"Identity", "Dropout", "Constant", "ConstantOfShape"}),
     folded={"Conv": frozenset({"BatchNormalization"})},
-    activations={"Conv": _CONV_ACTIVATIONS, "Gemm": frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh"})},
+    activations={
+        "Conv": _CONV_ACTIVATIONS,
+        "Gemm": frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh"}),
+    },
     residual=frozenset({"Conv"}),
-    blocked=frozenset({"Conv", "Add", "Relu", "Sigmoid", "Tanh", "Concat", "BatchNormalization"}) | _POOLS,
+    blocked=frozenset({"Conv", "Add", "Relu", "Sigmoid", "Tanh", "Concat", "BatchNormalization"})
+    | _POOLS,
     channel_block=16,
 )
 

@@ -12,8 +12,19 @@ Shape = tuple[int, ...]
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...]
 
 DTYPE_BYTES = {
-    "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8, "int8": 1, "uint8": 1, "int16": 2,
-    "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8, "bool": 1,
+    "float32": 4,
+    "float16": 2,
+    "bfloat16": 2,
+    "float64": 8,
+    "int8": 1,
+    "uint8": 1,
+    "int16": 2,
+    "uint16": 2,
+    "int32": 4,
+    "uint32": 4,
+    "int64": 8,
+    "uint64": 8,
+    "bool": 1,
 }
 
 
@@ -62,9 +73,13 @@ class Kernel:
             op, *fused = name.split("+")
             inputs, weights, outputs = (_parse_shapes(group) for group in shapes)
             return cls(
-                op, tuple(fused),
+                op,
+                tuple(fused),
                 tuple(sorted((k, _freeze(v)) for k, v in json.loads(attributes).items())),
-                inputs, weights, outputs, dtype,
+                inputs,
+                weights,
+                outputs,
+                dtype,
             )
         except (ValueError, AttributeError) as error:
             raise ProfileError(f"'{key}' is not the key of a kernel: {error}") from error
@@ -138,9 +153,35 @@ class Kernel:
 
 ELEMENTWISE = frozenset(
     {
-        "Add", "Mul", "Sub", "Div", "Sum", "Relu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish",
-        "Tanh", "LeakyRelu", "Elu", "Selu", "PRelu", "Erf", "Gelu", "Sqrt", "Pow", "Exp", "Log",
-        "Neg", "Abs", "Softplus", "Where", "Cast", "BatchNormalization", "Max", "Min",
+        "Add",
+        "Mul",
+        "Sub",
+        "Div",
+        "Sum",
+        "Relu",
+        "Clip",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Tanh",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "PRelu",
+        "Erf",
+        "Gelu",
+        "Sqrt",
+        "Pow",
+        "Exp",
+        "Log",
+        "Neg",
+        "Abs",
+        "Softplus",
+        "Where",
+        "Cast",
+        "BatchNormalization",
+        "Max",
+        "Min",
     }
 )
 
@@ -148,7 +189,8 @@ ELEMENTWISE = frozenset(
 def _parse_shapes(text: str) -> tuple[Shape, ...]:
     return tuple(
         () if item == "scalar" else tuple(int(size) for size in item.split("x"))
-        for item in text.split(",") if item
+        for item in text.split(",")
+        if item
     )
 
 

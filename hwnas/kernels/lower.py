@@ -29,8 +29,14 @@ _KEPT_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "Resize": ("mode", "coordinate_transformation_mode", "nearest_mode"),
     "LRN": ("size",),
 }
-_DEFAULTS: Mapping[str, Any] = {"auto_pad": "NOTSET", "group": 1, "ceil_mode": 0, "transA": 0,
-                                "transB": 0, "count_include_pad": 0}
+_DEFAULTS: Mapping[str, Any] = {
+    "auto_pad": "NOTSET",
+    "group": 1,
+    "ceil_mode": 0,
+    "transA": 0,
+    "transB": 0,
+    "count_include_pad": 0,
+}
 _ALIASES = {"Squeeze": "Reshape", "Unsqueeze": "Reshape", "Flatten": "Reshape"}
 
 
@@ -118,9 +124,7 @@ class _Lowering:
         )
         self.uses.update(item.name for item in model.graph.output)
         if inside:
-            self.blocked |= {
-                item.name for item in model.graph.input if self._is_image(item.name)
-            }
+            self.blocked |= {item.name for item in model.graph.input if self._is_image(item.name)}
 
     def _is_image(self, tensor: str) -> bool:
         shape = self.types.get(tensor, ((), ""))[0]
@@ -143,9 +147,13 @@ class _Lowering:
 
     def _visit(self, node: onnx.NodeProto) -> None:
         inputs = [self._resolve(tensor) for tensor in node.input]
-        if any(attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-               for attribute in node.attribute) or node.domain not in ("", "ai.onnx"):
-            label = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+        if any(
+            attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+            for attribute in node.attribute
+        ) or node.domain not in ("", "ai.onnx"):
+            label = (
+                node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+            )
             self.not_covered[label] += 1
             return
         if all(tensor in self.constants for tensor in inputs if tensor):
@@ -238,7 +246,11 @@ class _Lowering:
         known = [self.types.get(tensor) for tensor in (*tensors, group.output)]
         if any(item is None for item in known):
             return None
-        types = {tensor: item for tensor, item in zip((*tensors, group.output), known, strict=True) if item}
+        types = {
+            tensor: item
+            for tensor, item in zip((*tensors, group.output), known, strict=True)
+            if item
+        }
         data = [tensor for tensor in tensors if tensor not in self.constants]
         return Kernel(
             op=_ALIASES.get(node.op_type, node.op_type),
@@ -246,7 +258,8 @@ class _Lowering:
             attributes=_attributes(node),
             inputs=tuple(types[tensor][0] for tensor in data),
             weights=tuple(types[tensor][0] for tensor in tensors if tensor in self.constants)
-            if node.op_type not in ("Reshape", "Squeeze", "Unsqueeze") else (),
+            if node.op_type not in ("Reshape", "Squeeze", "Unsqueeze")
+            else (),
             outputs=tuple(self.types[tensor][0] for tensor in outputs if tensor in self.types),
             dtype=types[data[0]][1] if data else types[group.output][1],
         )
@@ -270,7 +283,11 @@ def _attributes(node: onnx.NodeProto) -> tuple[tuple[str, Attribute], ...]:
         value = helper.get_attribute_value(attribute)
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
-        elif isinstance(value, (list, tuple)) or hasattr(value, "__iter__") and not isinstance(value, str):
+        elif (
+            isinstance(value, (list, tuple))
+            or hasattr(value, "__iter__")
+            and not isinstance(value, str)
+        ):
             value = tuple(value)
         if value == _DEFAULTS.get(attribute.name):
             continue

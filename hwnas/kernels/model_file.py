@@ -120,7 +120,9 @@ def with_static_shapes(
                 f"({','.join(map(str, shape))}) does not fit"
             )
         if min(shape, default=1) < 1:
-            raise ShapeError(f"'{name}': input '{item.name}': sizes must be at least 1, got {shape}")
+            raise ShapeError(
+                f"'{name}': input '{item.name}': sizes must be at least 1, got {shape}"
+            )
         for size, own in zip(item.type.tensor_type.shape.dim, shape, strict=True):
             size.dim_value = own
     if given:
@@ -168,7 +170,7 @@ def declared_types(model: onnx.ModelProto) -> dict[str, tuple[Shape, str]]:
 
 def dtype_name(element_type: int) -> str:
     """ONNX's element type as a lower-case name; its ``FLOAT`` is ``float32``."""
-    name = TensorProto.DataType.Name(element_type).lower()
+    name: str = TensorProto.DataType.Name(element_type).lower()
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 

@@ -116,9 +116,7 @@ def gate_gradients(
     return float(loss.item()), gradients
 
 
-def _replaced(
-    space: SearchSpace, genes: tuple[int, ...], gene: int, value: int
-) -> tuple[int, ...]:
+def _replaced(space: SearchSpace, genes: tuple[int, ...], gene: int, value: int) -> tuple[int, ...]:
     if not 0 <= gene < space.length:
         raise SpecError(
             f"space '{space.name}' has genes 0 to {space.length - 1}, received an alternative for "

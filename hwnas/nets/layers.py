@@ -47,9 +47,7 @@ class Statistics(NamedTuple):
     update: bool
 
 
-Interpreter = Callable[
-    [Layer, Sequence[Tensor], Mapping[str, Tensor], Statistics | None], Tensor
-]
+Interpreter = Callable[[Layer, Sequence[Tensor], Mapping[str, Tensor], Statistics | None], Tensor]
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -85,14 +83,24 @@ def apply_layer(
     match layer:
         case Conv2d():
             return functional.conv2d(
-                image, parameters["weight"], parameters.get("bias"), stride=layer.stride,
-                padding=layer.padding, groups=layer.groups,
+                image,
+                parameters["weight"],
+                parameters.get("bias"),
+                stride=layer.stride,
+                padding=layer.padding,
+                groups=layer.groups,
             )
         case BatchNorm():
             mean, variance, update = (None, None, True) if state is None else state
             return functional.batch_norm(
-                image, mean, variance, parameters["weight"], parameters["bias"],
-                training=update, momentum=MOMENTUM, eps=layer.epsilon,
+                image,
+                mean,
+                variance,
+                parameters["weight"],
+                parameters["bias"],
+                training=update,
+                momentum=MOMENTUM,
+                eps=layer.epsilon,
             )
         case Activation():
             return _ACTIVATIONS[layer.kind](image)

@@ -31,7 +31,9 @@ class BoostedTrees:
         self.seed = seed
         self.rows = rows
 
-    def fit(self, features: Floats, target: Floats, monotone: tuple[int, ...] = ()) -> "BoostedTrees":
+    def fit(
+        self, features: Floats, target: Floats, monotone: tuple[int, ...] = ()
+    ) -> "BoostedTrees":
         """Fit on ``(n, features)`` and ``(n,)``.
 
         Args:
@@ -41,9 +43,16 @@ class BoostedTrees:
         """
         xgboost = _xgboost()
         parameters: dict[str, Any] = {
-            "max_depth": self.depth, "eta": self.rate, "subsample": self.rows, "lambda": 1.0,
-            "min_child_weight": 2, "objective": "reg:squarederror", "seed": self.seed,
-            "base_score": 0.0, "nthread": 2, "tree_method": "hist",
+            "max_depth": self.depth,
+            "eta": self.rate,
+            "subsample": self.rows,
+            "lambda": 1.0,
+            "min_child_weight": 2,
+            "objective": "reg:squarederror",
+            "seed": self.seed,
+            "base_score": 0.0,
+            "nthread": 2,
+            "tree_method": "hist",
         }
         if monotone:
             parameters["monotone_constraints"] = f"({','.join(map(str, monotone))})"
@@ -74,7 +83,9 @@ class BoostedTrees:
         xgboost = _xgboost()
         trees = cls()
         try:
-            trees.booster_ = xgboost.Booster(params={"nthread": 2}, model_file=bytearray(text.encode()))
+            trees.booster_ = xgboost.Booster(
+                params={"nthread": 2}, model_file=bytearray(text.encode())
+            )
         except xgboost.core.XGBoostError as error:
             raise ProfileError(
                 "the predictor's trees cannot be read; fit again with 'hwnas fit'"

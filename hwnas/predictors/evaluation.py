@@ -42,9 +42,7 @@ def evaluate(predictor: LatencyPredictor, bags: ProfiledBags) -> dict[str, Any]:
             "run 'hwnas profile' with a larger budget"
         )
     measured = np.array([item.measurement.latency_ms for item in judged])
-    line = np.polyfit(
-        macs(fitted, bags), [item.measurement.latency_ms for item in fitted], 1
-    )
+    line = np.polyfit(macs(fitted, bags), [item.measurement.latency_ms for item in fitted], 1)
     parts_ms, sums = predictor.network_sums(judged, bags)
     predicted = predictor.predict_sums(parts_ms, sums)
     errors = np.log(measured / predicted)

@@ -10,7 +10,15 @@ from hwnas.kernels import Kernel
 Floats = NDArray[np.float64]
 
 FAMILIES = (
-    "pointwise", "depthwise", "dense", "grouped", "vector", "matrix", "pool", "elementwise", "other",
+    "pointwise",
+    "depthwise",
+    "dense",
+    "grouped",
+    "vector",
+    "matrix",
+    "pool",
+    "elementwise",
+    "other",
 )
 SUMS = ("ms", *(f"ms.{name}" for name in FAMILIES), "kernels", "macs", "weights", "activations")
 
@@ -40,11 +48,20 @@ def kernel_features(kernel: Kernel) -> list[float]:
         float(np.log1p(kernel.macs)),
         float(np.log1p(kernel.bytes_moved)),
         float(np.log((kernel.macs + 1) / (kernel.bytes_moved + 1))),
-        float(channels_in), float(channels_out), float(pixels), float(spatial), float(stride),
-        float(kernel.groups), float(weight[1]) if len(weight) > 1 else 1.0,
-        float(channels_in % 16), float(channels_out % 16), float(pixels % 8),
-        float(np.log1p(kernel.weight_elements)), float(np.log1p(kernel.input_elements)),
-        float("Add" in kernel.fused), float("HardSwish" in kernel.fused),
+        float(channels_in),
+        float(channels_out),
+        float(pixels),
+        float(spatial),
+        float(stride),
+        float(kernel.groups),
+        float(weight[1]) if len(weight) > 1 else 1.0,
+        float(channels_in % 16),
+        float(channels_out % 16),
+        float(pixels % 8),
+        float(np.log1p(kernel.weight_elements)),
+        float(np.log1p(kernel.input_elements)),
+        float("Add" in kernel.fused),
+        float("HardSwish" in kernel.fused),
         float(FAMILIES.index(kernel.family)),
         float(sum(map(ord, kernel.op))),
     ]
@@ -59,7 +76,9 @@ def bag_sums(bag: Mapping[Kernel, int], price_ms: Mapping[Kernel, float]) -> Flo
         sums[0] += cost
         sums[1 + FAMILIES.index(kernel.family)] += cost
         sums[first:] += [
-            count, count * kernel.macs, count * kernel.weight_elements,
+            count,
+            count * kernel.macs,
+            count * kernel.weight_elements,
             count * (kernel.input_elements + kernel.output_elements),
         ]
     return sums

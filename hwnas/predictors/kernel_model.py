@@ -71,7 +71,9 @@ class KernelPrices:
     def to_json(self) -> dict[str, Any]:
         """What was learned, as plain values."""
         return {
-            "table": self.table_, "families": self.families_, "roofline": list(self.roofline_),
+            "table": self.table_,
+            "families": self.families_,
+            "roofline": list(self.roofline_),
             "trees": None if self.trees_ is None else self.trees_.to_json(),
         }
 

@@ -99,9 +99,7 @@ class LatencyPredictor:
         self.call_ms_, prices = part_prices(records)
         table = {k.removeprefix("kernel:"): v for k, v in prices.items() if k.startswith("kernel:")}
         if not table:
-            raise ProfileError(
-                "no kernel is measured; run 'hwnas profile' with a larger budget"
-            )
+            raise ProfileError("no kernel is measured; run 'hwnas profile' with a larger budget")
         self.kernels_ = KernelPrices().fit(table)
         self.blocks_ms_ = {
             k.removeprefix("block:"): v for k, v in prices.items() if k.startswith("block:")
@@ -111,7 +109,8 @@ class LatencyPredictor:
         self.block_residual_ = Residual(self.seed).fit(
             bag_features(sums),
             np.log(np.array([self.blocks_ms_[key] for key in measured]) / sums[:, 0])
-            if measured else np.zeros(0),
+            if measured
+            else np.zeros(0),
         )
         latencies = np.array([item.measurement.latency_ms for item in networks])
         self.network_residual_ = Residual(self.seed).fit(
@@ -129,7 +128,9 @@ class LatencyPredictor:
             return np.zeros((0, len(SUMS)))
         return np.stack([bag_sums(bag, prices) for bag in kernel_bags])
 
-    def _log_ratios(self, parts_ms: Floats, sums: Floats, latency_ms: Floats) -> tuple[Floats, Floats]:
+    def _log_ratios(
+        self, parts_ms: Floats, sums: Floats, latency_ms: Floats
+    ) -> tuple[Floats, Floats]:
         return bag_features(sums), np.log(latency_ms / (self.call_ms_ + parts_ms))
 
     def block_prices(
@@ -196,15 +197,21 @@ class LatencyPredictor:
         # What is priced by a roofline, or not at all, may be off by a factor of two.
         slack = (1 - covered) * float(np.log(2))
         return Prediction(
-            latency, latency * float(np.exp(low - slack)), latency * float(np.exp(high + slack)),
-            covered, tuple(shares),
+            latency,
+            latency * float(np.exp(low - slack)),
+            latency * float(np.exp(high + slack)),
+            covered,
+            tuple(shares),
         )
 
     def to_json(self) -> dict[str, Any]:
         """What was learned, as plain values."""
         return {
-            "schema": SCHEMA, "call_ms": self.call_ms_, "kernels": self.kernels_.to_json(),
-            "blocks_ms": self.blocks_ms_, "block_residual": self.block_residual_.to_json(),
+            "schema": SCHEMA,
+            "call_ms": self.call_ms_,
+            "kernels": self.kernels_.to_json(),
+            "blocks_ms": self.blocks_ms_,
+            "block_residual": self.block_residual_.to_json(),
             "network_residual": self.network_residual_.to_json(),
             "model_residual": self.model_residual_.to_json(),
         }

@@ -16,7 +16,8 @@ def edge_cost(measurements: Mapping[str, Measurement], call_ms: float) -> "EdgeC
     """What an edge costs, from the edge models that were measured."""
     known = {
         key: item.latency_ms - call_ms
-        for key, item in measurements.items() if key.startswith("edge:")
+        for key, item in measurements.items()
+        if key.startswith("edge:")
     }
     return EdgeCost(known)
 

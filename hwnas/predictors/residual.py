@@ -56,7 +56,8 @@ class Residual:
     def to_json(self) -> dict[str, Any]:
         """What was learned, as plain values."""
         return {
-            "scale": self.scale_, "out_of_fold": [float(value) for value in self.out_of_fold_],
+            "scale": self.scale_,
+            "out_of_fold": [float(value) for value in self.out_of_fold_],
             "trees": None if self.trees_ is None else self.trees_.to_json(),
         }
 

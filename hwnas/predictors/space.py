@@ -31,8 +31,15 @@ class Slot(Protocol):
 class Bags(Protocol):
     """The blocks of a space (``hwnas.export.bags.SpaceBags``)."""
 
-    slots: tuple[Slot, ...]
-    keys: tuple[str, ...]
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """The places of the chain."""
+        ...
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The blocks' keys."""
+        ...
 
     @property
     def kernels(self) -> Sequence[Bag]:

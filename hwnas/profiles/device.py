@@ -31,7 +31,11 @@ class Device:
     options: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.name or not all(c.isalnum() or c in "-_." for c in self.name) or self.name[0] == ".":
+        if (
+            not self.name
+            or not all(c.isalnum() or c in "-_." for c in self.name)
+            or self.name[0] == "."
+        ):
             raise RequestError(
                 f"a device's name has letters, digits, '-', '_' and '.', received '{self.name}'"
             )

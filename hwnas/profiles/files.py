@@ -8,8 +8,10 @@ from pathlib import Path
 from hwnas.errors import StorageError
 
 _CAUSES = {
-    errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the disk is read-only", errno.EACCES: "permission is denied",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission is denied",
 }
 
 

@@ -96,7 +96,10 @@ class DeviceProfile:
         """
         if name not in cls.names():
             raise UnknownNameError(
-                "device", name, cls.names(), f"Make one: hwnas device new {name} --runtime onnxruntime"
+                "device",
+                name,
+                cls.names(),
+                f"Make one: hwnas device new {name} --runtime onnxruntime",
             )
         folder = profiles_folder() / name
         return cls(Device.read(folder), folder)

@@ -1,6 +1,6 @@
 """Profiling: the measuring protocol, its statistics, what to measure, the session."""
 
 from hwnas.profiling.protocol import Batch, Protocol
-from hwnas.profiling.session import Progress, ProfilingSession, measure
+from hwnas.profiling.session import ProfilingSession, Progress, measure
 
 __all__ = ["Batch", "ProfilingSession", "Progress", "Protocol", "measure"]

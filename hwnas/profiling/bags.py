@@ -27,14 +27,19 @@ def profiled_bags(records: Records, runtime: str) -> ProfiledBags:
     for key, measurement in records.measurements().items():
         definition = records.definitions.get(key, {})
         if key.startswith("block:"):
-            take(PlacedBlock(BlockSpec.from_json(definition["block"]),
-                             tuple(definition["input_shape"])))
+            take(
+                PlacedBlock(
+                    BlockSpec.from_json(definition["block"]), tuple(definition["input_shape"])
+                )
+            )
         elif key.startswith("network:") and "architecture" in definition:
             architecture = Architecture.from_json(definition["architecture"])
             networks.append(
                 NetworkBag(
-                    measurement, Counter(take(block) for block in architecture.placed),
-                    bool(definition["judged"]), str(definition["space"]),
+                    measurement,
+                    Counter(take(block) for block in architecture.placed),
+                    bool(definition["judged"]),
+                    str(definition["space"]),
                 )
             )
     return ProfiledBags(kernels, networks)

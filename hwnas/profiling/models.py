@@ -58,14 +58,18 @@ def measure_models(
 
             report(number / SESSIONS)
             measure(
-                kept, target, left, session=f"s{number:04d}",
-                protocol=replace(Protocol(), least_rounds=12), seed=seed + number,
-                until=time.monotonic() + budget_s / SESSIONS, shapes=shapes, on_round=on_round,
+                kept,
+                target,
+                left,
+                session=f"s{number:04d}",
+                protocol=replace(Protocol(), least_rounds=12),
+                seed=seed + number,
+                until=time.monotonic() + budget_s / SESSIONS,
+                shapes=shapes,
+                on_round=on_round,
             )
             records = kept.read()
-    failures = {
-        item.key: item.failure for item in records.observations if item.failure is not None
-    }
+    failures = {item.key: item.failure for item in records.observations if item.failure is not None}
     measurements = {k: v for k, v in records.measurements().items() if k not in failures}
     if not measurements and not failures:
         raise RuntimeFailure("nothing was measured: no model could be visited within the budget")

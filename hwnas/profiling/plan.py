@@ -77,9 +77,7 @@ def plan_networks(space: SearchSpace, count: int, seed: int) -> list[PlannedNetw
     for genotype in found:
         architecture = space.decode(genotype)
         judged = len(networks) % JUDGED_EVERY == JUDGED_EVERY - 1
-        networks.setdefault(
-            architecture.digest, PlannedNetwork(genotype, architecture, judged)
-        )
+        networks.setdefault(architecture.digest, PlannedNetwork(genotype, architecture, judged))
         if len(networks) == count:
             break
     return list(networks.values())

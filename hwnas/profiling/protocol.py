@@ -66,7 +66,10 @@ class Batch:
         self._canary_ns = float("inf")
 
     def load(
-        self, models: Mapping[str, bytes], *, until: float = float("inf"),
+        self,
+        models: Mapping[str, bytes],
+        *,
+        until: float = float("inf"),
         shapes: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
     ) -> None:
         """Prepare models; one that the runtime refuses is recorded as failed.
@@ -114,7 +117,10 @@ class Batch:
             order = [open_keys[i] for i in self._rng.permutation(len(open_keys))]
             expected = sum(self._loaded[key].cold_ms for key in order) / 1e3 * protocol.runs
             for burst in self._worker.round(
-                order, canary=CANARY, runs=protocol.runs, drop=protocol.drop,
+                order,
+                canary=CANARY,
+                runs=protocol.runs,
+                drop=protocol.drop,
                 segment_ns=int(protocol.segment_ms * 1e6),
                 timeout_s=protocol.timeout_s + 5 * expected,
             ):
@@ -153,9 +159,17 @@ class Batch:
             loaded = self._loaded[key]
             found.append(
                 Observation(
-                    key, self._session, point / 1e6, low / 1e6, high / 1e6,
-                    float(np.median(samples)) / 1e6, loaded.cold_ms, loaded.build_ms,
-                    len(bursts), len(kept), self._canary_ns / 1e6,
+                    key,
+                    self._session,
+                    point / 1e6,
+                    low / 1e6,
+                    high / 1e6,
+                    float(np.median(samples)) / 1e6,
+                    loaded.cold_ms,
+                    loaded.build_ms,
+                    len(bursts),
+                    len(kept),
+                    self._canary_ns / 1e6,
                 )
             )
         return found

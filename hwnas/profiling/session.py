@@ -127,7 +127,9 @@ class ProfilingSession:
                 batch = visits.next()
                 share = max(2.0, NETWORK_SHARE * self._budget_s / NETWORK_SESSIONS)
                 self._visit(
-                    "networks", [item.part() for item in batch], share,
+                    "networks",
+                    [item.part() for item in batch],
+                    share,
                     {item.key: item.definition(self._space) for item in batch},
                 )
                 network_s += self._elapsed() - begin
@@ -140,14 +142,19 @@ class ProfilingSession:
                 chosen += base_parts(chosen, parts.done_bases)
                 parts.done_bases |= {part.key for part in chosen}
                 self._visit(
-                    "blocks and kernels", chosen, max(2.0, left),
+                    "blocks and kernels",
+                    chosen,
+                    max(2.0, left),
                     {p.key: plan.definition(p.key, p) for p in chosen if p.key in set(keys)},
                 )
             else:
                 break
 
     def _visit(
-        self, phase: str, parts: Sequence[Part], share_s: float,
+        self,
+        phase: str,
+        parts: Sequence[Part],
+        share_s: float,
         definitions: dict[str, dict[str, object]],
     ) -> None:
         left = min(share_s, self._budget_s - self._elapsed())
@@ -160,9 +167,15 @@ class ProfilingSession:
         report(0, len(models))
         number = len(self._profile.read().sessions)
         measure(
-            self._profile, self._target, models, session=f"s{number:04d}",
-            protocol=self._protocol, seed=self._seed + number, until=until,
-            definitions=definitions, on_round=report,
+            self._profile,
+            self._target,
+            models,
+            session=f"s{number:04d}",
+            protocol=self._protocol,
+            seed=self._seed + number,
+            until=until,
+            definitions=definitions,
+            on_round=report,
         )
 
 
@@ -198,8 +211,11 @@ def measure(
     worker = target.open()
     batch = Batch(worker, session, protocol, seed)
     conditions = {
-        "runtime": worker.hello["runtime"], "version": worker.hello["version"],
-        "threads": profile.device.threads, "batch": 1, **worker.hello["conditions"],
+        "runtime": worker.hello["runtime"],
+        "version": worker.hello["version"],
+        "threads": profile.device.threads,
+        "batch": 1,
+        **worker.hello["conditions"],
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     try:
@@ -216,7 +232,8 @@ def measure(
         if seen:
             keys = {item.key for item in seen}
             profile.append(
-                seen, sessions={session: conditions},
+                seen,
+                sessions={session: conditions},
                 definitions={k: v for k, v in (definitions or {}).items() if k in keys},
             )
     return seen

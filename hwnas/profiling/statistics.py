@@ -39,7 +39,11 @@ def quiet_time(minima: Sequence[float]) -> tuple[float, float, float]:
     low = int(stats.binom.ppf(0.025, count, QUIET_QUANTILE))
     high = int(stats.binom.ppf(0.975, count, QUIET_QUANTILE))
     point = int(QUIET_QUANTILE * count)
-    return float(values[point]), float(values[min(low, count - 1)]), float(values[min(high, count - 1)])
+    return (
+        float(values[point]),
+        float(values[min(low, count - 1)]),
+        float(values[min(high, count - 1)]),
+    )
 
 
 def precise(minima: Sequence[float], agreement: float, least: int) -> bool:

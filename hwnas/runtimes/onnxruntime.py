@@ -15,8 +15,14 @@ from onnx import helper
 
 from hwnas.errors import MissingExtraError, RuntimeFailure
 
-_NAMES = {"FusedConv": "Conv", "FusedGemm": "Gemm", "FusedMatMul": "MatMul", "Flatten": "Reshape",
-          "Squeeze": "Reshape", "Unsqueeze": "Reshape"}
+_NAMES = {
+    "FusedConv": "Conv",
+    "FusedGemm": "Gemm",
+    "FusedMatMul": "MatMul",
+    "Flatten": "Reshape",
+    "Squeeze": "Reshape",
+    "Unsqueeze": "Reshape",
+}
 
 
 class OnnxRuntime:

@@ -54,7 +54,7 @@ def model_ns(model: onnx.ModelProto) -> float:
         for item in (*model.graph.input, *model.graph.output)
         if len(item.type.tensor_type.shape.dim) == 4
     )
-    return CALL_NS + total * pressure + REORDER_NS_PER_ELEMENT * edges
+    return float(CALL_NS + total * pressure + REORDER_NS_PER_ELEMENT * edges)
 
 
 class Session:

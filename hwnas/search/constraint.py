@@ -135,7 +135,8 @@ class LatencyConstraint:
                 f"no architecture of space '{space.name}' is within {self.limit_ms:g} ms; the "
                 f"lowest that can be promised is {lowest:.4g} ms. Give --limit-ms of at least "
                 f"{_rounded_up(lowest):g}, or a smaller space.",
-                lowest, best,
+                lowest,
+                best,
             )
         return best
 
@@ -153,8 +154,10 @@ class LatencyConstraint:
             moves = rows(space.neighbours(own))
             bounds = self.upper_ms(moves)
             within = bounds <= self.limit_ms
-            pick = int(np.where(within, bounds, -math.inf).argmax()) if within.any() else int(
-                bounds.argmin()
+            pick = (
+                int(np.where(within, bounds, -math.inf).argmax())
+                if within.any()
+                else int(bounds.argmin())
             )
             if not within.any() and bounds[pick] >= value:
                 return None
@@ -164,4 +167,4 @@ class LatencyConstraint:
 
 def _rounded_up(value: float) -> float:
     digits = 3 - math.ceil(math.log10(value))
-    return math.ceil(value * 10**digits) / 10**digits
+    return float(math.ceil(value * 10.0**digits) / 10.0**digits)

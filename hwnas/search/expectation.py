@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hwnas.search.constraint import LatencyConstraint
+from hwnas.search.constraint import Floats, LatencyConstraint
 from hwnas.spaces.space import Genotypes, SearchSpace
 
 PROBES = 4
@@ -40,7 +40,7 @@ class ExpectedLatency:
         self._genes = np.array([i for i, _ in sets])
         self._values = np.array([j for _, j in sets])
 
-    def table_ms(self, genotypes: Genotypes) -> np.ndarray:
+    def table_ms(self, genotypes: Genotypes) -> Floats:
         """The table's latency ``(n,)`` of genotypes ``(n, choices)``."""
         total = np.full(len(genotypes), self._constant_ms)
         for choices, costs in self._slots:
@@ -58,10 +58,11 @@ class ExpectedLatency:
             total = total + value
         return total
 
-    def rest_ms(self, genotypes: Genotypes) -> np.ndarray:
+    def rest_ms(self, genotypes: Genotypes) -> Floats:
         """What the upper bound adds to the table, ``(n,)``."""
         canonical = self._space.canonical(genotypes)
-        return self._constraint.upper_ms(canonical) - self.table_ms(genotypes)
+        rest: Floats = self._constraint.upper_ms(canonical) - self.table_ms(genotypes)
+        return rest
 
     def gradient(
         self, logits: list[Tensor], sample: Callable[[int], Genotypes]

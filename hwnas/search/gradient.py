@@ -34,8 +34,11 @@ class PathModel(Protocol):
     def gate_step(
         self, genotype: Sequence[int], alternatives: Mapping[int, int]
     ) -> tuple[float, dict[int, tuple[float, float]]]:
-        """Held-out loss along a path, and for each gene of ``alternatives`` the loss's
-        derivatives by the gates of the path's value and of the alternative."""
+        """Held-out loss along a path, and its derivatives by the gates of some genes.
+
+        For each gene of ``alternatives``: by the gate of the path's value, and by
+        that of the alternative.
+        """
         ...
 
     def save(self, path: Path) -> None:
@@ -124,9 +127,7 @@ class GradientSearch:
 
     def sample(self, count: int) -> Genotypes:
         """Genotypes drawn from the probabilities, ``(count, choices)``."""
-        columns = [
-            self.rng.choice(len(p), size=count, p=p / p.sum()) for p in self.probabilities()
-        ]
+        columns = [self.rng.choice(len(p), size=count, p=p / p.sum()) for p in self.probabilities()]
         return self.space.canonical(np.stack(columns, axis=1).astype(np.int64))
 
     def relax(self) -> None:
@@ -179,7 +180,8 @@ class GradientSearch:
             pairs[gene] = (own, other)
         advantage = 0.0 if self.baseline is None else loss - self.baseline
         self.baseline = (
-            loss if self.baseline is None
+            loss
+            if self.baseline is None
             else BASELINE_DECAY * self.baseline + (1 - BASELINE_DECAY) * loss
         )
         for gene in self.model.global_genes:
@@ -198,9 +200,7 @@ class GradientSearch:
             self._keep_others(before, pairs)
         return {"held_out": loss, "expected_ms": expected, "multiplier": self.multiplier}
 
-    def _keep_others(
-        self, before: list[torch.Tensor], pairs: dict[int, tuple[int, int]]
-    ) -> None:
+    def _keep_others(self, before: list[torch.Tensor], pairs: dict[int, tuple[int, int]]) -> None:
         """Shift the two values that were compared so that all others keep their probability."""
         with torch.no_grad():
             for gene, pair in pairs.items():
@@ -247,7 +247,8 @@ class GradientSearch:
         return float(
             sum(
                 math.log(max(p[row[gene]] / p.max(), 1e-300))
-                for gene, p in enumerate(self.probabilities()) if active[gene]
+                for gene, p in enumerate(self.probabilities())
+                if active[gene]
             )
         )
 
@@ -259,8 +260,11 @@ class GradientSearch:
         """All that goes on: logits, moments, multiplier, generator, what was proposed."""
         moments = self._optimiser.state_dict()["state"]
         return {
-            "step": self.step, "spent_s": self.spent_s, "multiplier": self.multiplier,
-            "baseline": self.baseline, "rng": self.rng.bit_generator.state,
+            "step": self.step,
+            "spent_s": self.spent_s,
+            "multiplier": self.multiplier,
+            "baseline": self.baseline,
+            "rng": self.rng.bit_generator.state,
             "logits": [item.detach().tolist() for item in self.logits],
             "moments": {
                 str(key): {name: value.tolist() for name, value in item.items()}
@@ -302,8 +306,10 @@ class GradientSearch:
             self.model.save(self.folder / weights)
             temporary = self.folder / "relaxation.json.new"
             temporary.write_text(
-                json.dumps({"constraint": self._identity(), "weights": weights,
-                            "state": self.state_dict()}), encoding="utf-8",
+                json.dumps(
+                    {"constraint": self._identity(), "weights": weights, "state": self.state_dict()}
+                ),
+                encoding="utf-8",
             )
             os.replace(temporary, self.folder / "relaxation.json")
             for old in self.folder.glob("weights-*.pt"):
@@ -311,7 +317,7 @@ class GradientSearch:
                     old.unlink()
         except OSError as error:
             raise StorageError(
-                f"'{self.folder}' cannot be written: {error.strerror}; the checkpoint before is kept"
+                f"'{self.folder}' cannot be written: {error.strerror}; the one before is kept"
             ) from error
 
     def _identity(self) -> dict[str, Any]:

@@ -58,9 +58,7 @@ class Journal:
             try:
                 os.truncate(self.path, len(whole))
             except OSError as error:
-                raise StorageError(
-                    f"'{self.path}' cannot be written: {error.strerror}"
-                ) from error
+                raise StorageError(f"'{self.path}' cannot be written: {error.strerror}") from error
         if events and events[0] != own:
             different = [key for key in own if events[0].get(key) != own[key]]
             raise RequestError(

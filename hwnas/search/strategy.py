@@ -77,7 +77,8 @@ class Proposer:
             self.fresh(candidates, count, found)
             if len(found) < count:
                 repaired = [
-                    item for row in candidates[:count]
+                    item
+                    for row in candidates[:count]
                     if (item := self.constraint.repair(self.space, genes(row))) is not None
                 ]
                 if repaired:

@@ -17,7 +17,7 @@ from hwnas.spaces.space import SearchSpace
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What judging an architecture gave: accuracy (NaN if it failed), cost, and how it came about."""
+    """What judging gave: accuracy (NaN if it failed), cost, and how it came about."""
 
     value: float
     seconds: float
@@ -87,8 +87,10 @@ class Study:
         self.space = space
         self.constraint = constraint
         own = {
-            "space": space.describe(), "limit_ms": constraint.limit_ms,
-            "quantile": constraint.quantile, **(header or {}),
+            "space": space.describe(),
+            "limit_ms": constraint.limit_ms,
+            "quantile": constraint.quantile,
+            **(header or {}),
         }
         self.journal = Journal(journal, own, resume=resume)
         self.trials = [
@@ -97,14 +99,16 @@ class Study:
 
     def _generations(self, name: str) -> list[dict[str, Any]]:
         return [
-            event["generation"] for event in self.journal.events
+            event["generation"]
+            for event in self.journal.events
             if event.get("generation", {}).get("strategy") == name
         ]
 
     def spent_s(self, name: str) -> float:
         """Seconds that earlier runs gave to a strategy."""
         return sum(
-            float(event["spent"]["seconds"]) for event in self.journal.events
+            float(event["spent"]["seconds"])
+            for event in self.journal.events
             if event.get("spent", {}).get("strategy") == name
         )
 
@@ -143,8 +147,18 @@ class Study:
         """
         begin = clock() - self.spent_s(strategy.name)
         try:
-            self._run(strategy, evaluate, begin, budget_s, max_trials, pool, keep, prefilter,
-                      on_trial, clock)
+            self._run(
+                strategy,
+                evaluate,
+                begin,
+                budget_s,
+                max_trials,
+                pool,
+                keep,
+                prefilter,
+                on_trial,
+                clock,
+            )
         except KeyboardInterrupt:
             raise InterruptedWork(
                 f"interrupted; {len(self.trials)} trials are kept in '{self.journal.path}'. Run "
@@ -152,9 +166,17 @@ class Study:
             ) from None
 
     def _run(
-        self, strategy: Strategy, evaluate: Evaluate, begin: float, budget_s: float | None,
-        max_trials: int, pool: int, keep: int, prefilter: Prefilter | None,
-        on_trial: Callable[[Trial], None] | None, clock: Callable[[], float],
+        self,
+        strategy: Strategy,
+        evaluate: Evaluate,
+        begin: float,
+        budget_s: float | None,
+        max_trials: int,
+        pool: int,
+        keep: int,
+        prefilter: Prefilter | None,
+        on_trial: Callable[[Trial], None] | None,
+        clock: Callable[[], float],
     ) -> None:
         own = {t.genotype: t for t in self.trials if t.strategy == strategy.name}
         pending: list[Genotype] = []
@@ -188,8 +210,13 @@ class Study:
                 return
             pending = self._picked(asked, keep, prefilter)
             self.journal.append(
-                {"generation": {"strategy": strategy.name, "state": strategy.state_dict(),
-                                "picks": [list(item) for item in pending]}}
+                {
+                    "generation": {
+                        "strategy": strategy.name,
+                        "state": strategy.state_dict(),
+                        "picks": [list(item) for item in pending],
+                    }
+                }
             )
 
     def _picked(
@@ -207,9 +234,15 @@ class Study:
         low, high = self.constraint.predictor.bounds_ms(row, self.constraint.quantile)
         failed = evaluation.value != evaluation.value
         trial = Trial(
-            len(self.trials), name, genotype, None if failed else float(evaluation.value),
-            float(self.constraint.predictor.predict_ms(row)[0]), float(low[0]),
-            float(high[0]) * self.constraint.margin, evaluation.seconds, evaluation.provenance,
+            len(self.trials),
+            name,
+            genotype,
+            None if failed else float(evaluation.value),
+            float(self.constraint.predictor.predict_ms(row)[0]),
+            float(low[0]),
+            float(high[0]) * self.constraint.margin,
+            evaluation.seconds,
+            evaluation.provenance,
         )
         self.journal.append({"trial": trial.to_json()})
         self.trials.append(trial)

@@ -59,8 +59,13 @@ class Conv2d(Layer):
     bias: bool = False
 
     def __post_init__(self) -> None:
-        _positive("convolution", out_channels=self.out_channels, kernel=self.kernel,
-                  stride=self.stride, groups=self.groups)
+        _positive(
+            "convolution",
+            out_channels=self.out_channels,
+            kernel=self.kernel,
+            stride=self.stride,
+            groups=self.groups,
+        )
         if self.kernel % 2 == 0:
             raise SpecError(f"convolution: kernel must be odd, received {self.kernel}")
         if self.out_channels % self.groups:
@@ -140,7 +145,9 @@ class Scale(Layer):
     def output_shape(self, *inputs: Shape) -> Shape:
         channels, _, _ = _image("scale", inputs[0])
         if inputs[1] != (channels, 1, 1):
-            raise ShapeError(f"scale takes factors of shape ({channels}, 1, 1), received {inputs[1]}")
+            raise ShapeError(
+                f"scale takes factors of shape ({channels}, 1, 1), received {inputs[1]}"
+            )
         return inputs[0]
 
 

@@ -79,17 +79,35 @@ def mobilenet(
         return PlacedBlock(BlockSpec.of(kind, **arguments), shape)
 
     def first(size: int, width: float) -> PlacedBlock:
-        return place("conv", (input_channels, size, size), channels=round_channels(stem[0] * width),
-                     kernel=3, stride=stem[1], activation="hardswish")
+        return place(
+            "conv",
+            (input_channels, size, size),
+            channels=round_channels(stem[0] * width),
+            kernel=3,
+            stride=stem[1],
+            activation="hardswish",
+        )
 
     def separable(size: int, width: float) -> PlacedBlock:
         channels, side = round_channels(stem[0] * width), _after(size, stem[1])
-        return place("depthwise_separable", (channels, side, side), channels=channels, kernel=3,
-                     stride=1, activation="relu")
+        return place(
+            "depthwise_separable",
+            (channels, side, side),
+            channels=channels,
+            kernel=3,
+            stride=1,
+            activation="relu",
+        )
 
     def inverted(
-        stage: int, position: int, size: int, width: float, depth: int, kernel: int,
-        expansion: int, squeeze: bool,
+        stage: int,
+        position: int,
+        size: int,
+        width: float,
+        depth: int,
+        kernel: int,
+        expansion: int,
+        squeeze: bool,
     ) -> PlacedBlock | None:
         if position >= depth:
             return None
@@ -115,8 +133,13 @@ def mobilenet(
         side = _after(size, stem[1])
         for _, stride in stages:
             side = _after(side, stride)
-        return place("mobile_classifier", (round_channels(stages[-1][0] * width), side, side),
-                     features=round_channels(features * width), hidden=hidden, classes=classes)
+        return place(
+            "mobile_classifier",
+            (round_channels(stages[-1][0] * width), side, side),
+            features=round_channels(features * width),
+            hidden=hidden,
+            classes=classes,
+        )
 
     slots.append(Slot("stem", (0, 1), first))
     slots.append(Slot("separable", (0, 1), separable))
@@ -131,12 +154,22 @@ def mobilenet(
             label = f"stage{stage + 1}.block{position + 1}"
             choices.append(Choice(f"{label}.kernel", tuple(kernels), depth, active_from))
             choices.append(Choice(f"{label}.expansion", tuple(expansions), depth, active_from))
-            slots.append(Slot(label, (0, 1, depth, kernel, kernel + 1, squeeze),
-                              partial(inverted, stage, position)))
+            slots.append(
+                Slot(
+                    label,
+                    (0, 1, depth, kernel, kernel + 1, squeeze),
+                    partial(inverted, stage, position),
+                )
+            )
     slots.append(Slot("head", (0, 1), head))
 
     space = SearchSpace(
-        name, choices, slots, input_channels=input_channels, image_sizes=sizes, resolution=0,
+        name,
+        choices,
+        slots,
+        input_channels=input_channels,
+        image_sizes=sizes,
+        resolution=0,
         classes=classes,
     )
     middle = 1.0 if 1.0 in widths else max(widths)

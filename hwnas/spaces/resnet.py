@@ -70,15 +70,20 @@ def resnet(
         return PlacedBlock(BlockSpec.of(kind, **arguments), shape)
 
     def side_before(size: int, stage: int) -> int:
-        side = -(-(-(-size // 2)) // 2) if pooled else size
+        side = (size + 3) // 4 if pooled else size
         for _, stride in stages[:stage]:
             side = -(-side // stride)
         return side
 
     def first(size: int, width: float) -> PlacedBlock:
-        return place("conv_pool" if pooled else "conv", (input_channels, size, size),
-                     channels=round_channels(stem_channels * width), kernel=stem_kernel,
-                     stride=2 if pooled else 1, activation="relu")
+        return place(
+            "conv_pool" if pooled else "conv",
+            (input_channels, size, size),
+            channels=round_channels(stem_channels * width),
+            kernel=stem_kernel,
+            stride=2 if pooled else 1,
+            activation="relu",
+        )
 
     def residual(
         stage: int, position: int, size: int, width: float, depth: int, ratio: float, group: int
@@ -101,8 +106,9 @@ def resnet(
 
     def head(size: int, width: float) -> PlacedBlock:
         side = side_before(size, len(stages))
-        return place("classifier", (round_channels(stages[-1][0] * width), side, side),
-                     classes=classes)
+        return place(
+            "classifier", (round_channels(stages[-1][0] * width), side, side), classes=classes
+        )
 
     slots.append(Slot("stem", (0, 1), first))
     for stage in range(len(stages)):
@@ -111,17 +117,27 @@ def resnet(
         choices.append(Choice(f"stage{stage + 1}.ratio", tuple(ratios)))
         choices.append(Choice(f"stage{stage + 1}.groups", tuple(groups)))
         for position in range(max(depths)):
-            slots.append(Slot(f"stage{stage + 1}.block{position + 1}",
-                              (0, 1, depth, depth + 1, depth + 2),
-                              partial(residual, stage, position)))
+            slots.append(
+                Slot(
+                    f"stage{stage + 1}.block{position + 1}",
+                    (0, 1, depth, depth + 1, depth + 2),
+                    partial(residual, stage, position),
+                )
+            )
     slots.append(Slot("head", (0, 1), head))
 
     space = SearchSpace(
-        name, choices, slots, input_channels=input_channels, image_sizes=sizes, resolution=0,
+        name,
+        choices,
+        slots,
+        input_channels=input_channels,
+        image_sizes=sizes,
+        resolution=0,
         classes=classes,
     )
     reference: dict[str, int | float | bool] = {
-        "resolution": max(sizes), "width": 1.0 if 1.0 in widths else max(widths)
+        "resolution": max(sizes),
+        "width": 1.0 if 1.0 in widths else max(widths),
     }
     for choice in choices[2:]:
         if choice.name.endswith(".depth"):

@@ -188,7 +188,9 @@ class SearchSpace:
         known = {choice.name: choice for choice in self.choices}
         for name, value in values.items():
             if name not in known:
-                raise SpecError(f"space '{self.name}' has no choice '{name}'; it has {', '.join(known)}")
+                raise SpecError(
+                    f"space '{self.name}' has no choice '{name}'; it has {', '.join(known)}"
+                )
             if value not in known[name].values:
                 allowed = ", ".join(map(str, known[name].values))
                 raise SpecError(f"choice '{name}' must be one of {allowed}, received {value}")

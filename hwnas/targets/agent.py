@@ -69,8 +69,12 @@ class Agent:
 
     def hello(self, request):
         """Who and where this is."""
-        return {"runtime": self.engine.NAME, "version": self.engine.VERSION,
-                "pid": os.getpid(), "conditions": conditions()}
+        return {
+            "runtime": self.engine.NAME,
+            "version": self.engine.VERSION,
+            "pid": os.getpid(),
+            "conditions": conditions(),
+        }
 
     def load(self, request):
         """Build a session and run it once: build and first-inference times."""
@@ -112,8 +116,12 @@ def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     agent = Agent(_load_engine(sys.argv[1]))
-    actions = {"hello": agent.hello, "load": agent.load, "unload": agent.unload,
-               "round": agent.round}
+    actions = {
+        "hello": agent.hello,
+        "load": agent.load,
+        "unload": agent.unload,
+        "round": agent.round,
+    }
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -12,7 +12,10 @@ from hwnas.targets.worker import AGENT, Worker
 class Target(Protocol):
     """Where a runtime runs: it opens worker processes that measure."""
 
-    runtime: Runtime
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime that it runs."""
+        ...
 
     def open(self) -> Worker:
         """A fresh worker process."""
@@ -41,9 +44,7 @@ class LocalTarget:
         reason = self.runtime.why_not()
         if reason is not None:
             raise MissingExtraError(reason)
-        return Worker(
-            [sys.executable, "-I", str(AGENT), str(self.runtime.engine)], self.threads
-        )
+        return Worker([sys.executable, "-I", str(AGENT), str(self.runtime.engine)], self.threads)
 
 
 TRANSPORTS = {"local": LocalTarget}

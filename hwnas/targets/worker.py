@@ -50,7 +50,10 @@ class Worker:
         self._stderr = tempfile.TemporaryFile()
         # A group of its own, so that Ctrl-C reaches the host alone and it ends the worker itself.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
             start_new_session=True,
         )
         self._buffer = b""
@@ -64,7 +67,12 @@ class Worker:
         self.close()
 
     def load(
-        self, key: str, model: bytes, *, timeout_s: float, shapes: Mapping[str, Sequence[int]] | None = None
+        self,
+        key: str,
+        model: bytes,
+        *,
+        timeout_s: float,
+        shapes: Mapping[str, Sequence[int]] | None = None,
     ) -> Loaded:
         """Prepare a model under a key.
 
@@ -75,15 +83,26 @@ class Worker:
         path = Path(self._folder.name) / f"{self._count}.onnx"
         path.write_bytes(model)
         answer = self._ask(
-            {"do": "load", "id": key, "path": str(path), "threads": self._threads,
-             "shapes": {name: list(shape) for name, shape in (shapes or {}).items()}},
+            {
+                "do": "load",
+                "id": key,
+                "path": str(path),
+                "threads": self._threads,
+                "shapes": {name: list(shape) for name, shape in (shapes or {}).items()},
+            },
             timeout_s,
         )
         path.unlink()
         return Loaded(answer["build_ns"] / 1e6, answer["cold_ns"] / 1e6, answer["finite"])
 
     def round(
-        self, order: Sequence[str], *, canary: str, runs: int, drop: int, segment_ns: int,
+        self,
+        order: Sequence[str],
+        *,
+        canary: str,
+        runs: int,
+        drop: int,
+        segment_ns: int,
         timeout_s: float,
     ) -> list[Burst]:
         """One visit to each model of ``order``, in that order.
@@ -92,8 +111,14 @@ class Worker:
             RuntimeFailure: The worker died or took too long.
         """
         answer = self._ask(
-            {"do": "round", "order": list(order), "canary": canary, "runs": runs, "drop": drop,
-             "segment_ns": segment_ns},
+            {
+                "do": "round",
+                "order": list(order),
+                "canary": canary,
+                "runs": runs,
+                "drop": drop,
+                "segment_ns": segment_ns,
+            },
             timeout_s,
         )
         readings = answer["canary"]

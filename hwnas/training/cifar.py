@@ -19,7 +19,16 @@ from hwnas.training.images import ImageData, Split
 from hwnas.training.splits import stratified_split
 
 CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
 )
 TRAIN_FILES = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST_FILE = "test_batch"
@@ -51,8 +60,8 @@ class _ByteArray:
             raise pickle.UnpicklingError("an array that is not of unsigned bytes")
         if math.prod(shape) != len(content):
             raise pickle.UnpicklingError(f"an array of shape {shape} with {len(content)} bytes")
-        order = "F" if column_major else "C"
-        self.value = np.frombuffer(content, np.uint8).reshape(shape, order=order)
+        flat = np.frombuffer(content, np.uint8)
+        self.value = flat.reshape(shape[::-1]).T if column_major else flat.reshape(shape)
 
 
 def _reconstruct(kind: object, *_: object) -> _ByteArray:
@@ -127,8 +136,11 @@ def load_cifar10(folder: Path, *, seed: int) -> ImageData:
     rng = np.random.default_rng(seed)
     train, validation = stratified_split(labels, (1 - VALIDATION_SHARE, VALIDATION_SHARE), rng)
     return ImageData(
-        str(folder), len(CLASSES), CLASSES,
-        Split(images[train], labels[train]), Split(images[validation], labels[validation]),
+        str(folder),
+        len(CLASSES),
+        CLASSES,
+        Split(images[train], labels[train]),
+        Split(images[validation], labels[validation]),
         read_batch(folder / TEST_FILE),
     )
 

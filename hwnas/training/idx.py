@@ -44,8 +44,11 @@ def load_idx(folder: Path, *, seed: int) -> ImageData:
     rng = np.random.default_rng(seed)
     train, validation = stratified_split(labels, (1 - VALIDATION_SHARE, VALIDATION_SHARE), rng)
     return ImageData(
-        str(folder), len(names), tuple(map(str, names)),
-        Split(images[train], labels[train]), Split(images[validation], labels[validation]),
+        str(folder),
+        len(names),
+        tuple(map(str, names)),
+        Split(images[train], labels[train]),
+        Split(images[validation], labels[validation]),
         Split(test_images, np.searchsorted(names, test_values).astype(np.int64)),
     )
 
@@ -73,9 +76,7 @@ def _part(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
         arrays.append(read_idx(path, dimensions))
     images, labels = arrays
     if len(images) != len(labels):
-        raise DataError(
-            f"data '{folder}': {len(images)} {part} images have {len(labels)} labels"
-        )
+        raise DataError(f"data '{folder}': {len(images)} {part} images have {len(labels)} labels")
     return images[:, None], labels
 
 

@@ -93,7 +93,9 @@ class ImageData:
             )
         if images.dtype == np.float32 and not np.isfinite(images).all():
             broken = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())
-            raise DataError(f"{where}: {broken} images have pixels that are not finite; remove them")
+            raise DataError(
+                f"{where}: {broken} images have pixels that are not finite; remove them"
+            )
 
     @property
     def channels(self) -> int:
@@ -141,7 +143,10 @@ class ImageData:
                 chunk = self._floats(images[start : start + _CHUNK], channels)
                 if chunk.shape[2:] != (height, width):
                     chunk = functional.interpolate(
-                        chunk, (height, width), mode="bilinear", antialias=True,
+                        chunk,
+                        (height, width),
+                        mode="bilinear",
+                        antialias=True,
                         align_corners=False,
                     )
                 chunks.append((chunk - mean) / std)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from hwnas.errors import DataError, DivergedError, RequestError
 from hwnas.nets.network import Network
+from hwnas.nets.parameters import channels_last
 from hwnas.training.batches import batch_indices, shifted
 from hwnas.training.checkpoint import load_state, save_state
 from hwnas.training.images import ImageData
@@ -102,7 +103,7 @@ def evaluate(
     network.eval()
     try:
         right = sum(
-            int((network(batch).argmax(1) == target).sum())
+            int((network(batch).argmax(1) == target).sum().item())
             for batch, target in zip(
                 images.split(batch_size), labels.split(batch_size), strict=True
             )
@@ -152,8 +153,11 @@ def train(
             on_epoch(run.curve[-1])
     network.eval()
     return TrainingResult(
-        run.curve[-1].accuracy, evaluate(network, data, "test"), tuple(run.curve),
-        run.steps / run.steps_per_epoch, sum(epoch.seconds for epoch in run.curve),
+        run.curve[-1].accuracy,
+        evaluate(network, data, "test"),
+        tuple(run.curve),
+        run.steps / run.steps_per_epoch,
+        sum(epoch.seconds for epoch in run.curve),
     )
 
 
@@ -164,7 +168,7 @@ class _Run:
         self, network: Network, data: ImageData, recipe: Recipe, budget_s: float | None
     ) -> None:
         # Channels last trains 1.6 to 1.8 times faster on CPUs (depthwise convolutions above all).
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = channels_last(network)
         self.data, self.recipe, self.budget_s = data, recipe, budget_s
         self.images = split_tensor(network, data, "train")
         self.labels = data.labels("train")
@@ -209,7 +213,8 @@ class _Run:
         images = shifted(self.images[index], self.recipe.shift, self.generator)
         images = images.contiguous(memory_format=torch.channels_last)
         loss = functional.cross_entropy(
-            self.network(images), self.labels[index],
+            self.network(images),
+            self.labels[index],
             label_smoothing=self.recipe.label_smoothing,
         )
         value = loss.item()
@@ -266,5 +271,7 @@ def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ],
-        lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
     )

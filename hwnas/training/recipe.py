@@ -41,9 +41,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("epochs", 1, math.inf), ("batch_size", 1, math.inf), ("learning_rate", 0, math.inf),
-            ("momentum", 0, 1), ("weight_decay", 0, math.inf), ("label_smoothing", 0, 1),
-            ("warmup", 0, 1), ("shift", 0, 0.5),
+            ("epochs", 1, math.inf),
+            ("batch_size", 1, math.inf),
+            ("learning_rate", 0, math.inf),
+            ("momentum", 0, 1),
+            ("weight_decay", 0, math.inf),
+            ("label_smoothing", 0, 1),
+            ("warmup", 0, 1),
+            ("shift", 0, 0.5),
         ):
             value = getattr(self, name)
             if not low <= value <= high or not math.isfinite(value):

@@ -1,0 +1,44 @@
+"""Fixtures: devices in a temporary folder, and a profile of the simulated device."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hwnas.profiles import Device, DeviceProfile
+from hwnas.profiling import ProfilingSession
+from hwnas.runtimes import runtime
+from hwnas.spaces import space
+from hwnas.targets import target
+
+
+@pytest.fixture
+def profiles(tmp_path, monkeypatch):
+    """An empty folder of device profiles."""
+    folder = tmp_path / "profiles"
+    monkeypatch.setenv("HWNAS_PROFILES", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory):
+    """The simulated device with the space resnet-32 measured, to be copied."""
+    folder = tmp_path_factory.mktemp("measured")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWNAS_PROFILES", str(folder))
+        profile = DeviceProfile.create(Device("sim", runtime="simulated"))
+        ProfilingSession(
+            profile,
+            target(runtime("simulated"), "local", 1),
+            space("resnet-32"),
+            budget_s=60,
+            networks=60,
+        ).run()
+    return folder
+
+
+@pytest.fixture
+def sim(profiles, measured) -> Path:
+    """A fresh copy of the measured simulated device, by the name ``sim``."""
+    shutil.copytree(measured, profiles)
+    return profiles / "sim"
