@@ -10,6 +10,10 @@ from hwnas.errors import MissingExtraError, ProfileError
 
 Floats = NDArray[np.float64]
 
+THREADS = 1
+"""XGBoost and torch each bring an OpenMP of their own, and a process in which both
+start threads can crash; the trees here are small enough for one."""
+
 
 class BoostedTrees:
     """XGBoost's regressor with the settings used here, kept as XGBoost's own JSON.
@@ -51,12 +55,12 @@ class BoostedTrees:
             "objective": "reg:squarederror",
             "seed": self.seed,
             "base_score": 0.0,
-            "nthread": 2,
+            "nthread": THREADS,
             "tree_method": "hist",
         }
         if monotone:
             parameters["monotone_constraints"] = f"({','.join(map(str, monotone))})"
-        data = xgboost.DMatrix(features, label=target)
+        data = xgboost.DMatrix(features, label=target, nthread=THREADS)
         self.booster_ = xgboost.train(parameters, data, num_boost_round=self.trees)
         return self
 
@@ -84,7 +88,7 @@ class BoostedTrees:
         trees = cls()
         try:
             trees.booster_ = xgboost.Booster(
-                params={"nthread": 2}, model_file=bytearray(text.encode())
+                params={"nthread": THREADS}, model_file=bytearray(text.encode())
             )
         except xgboost.core.XGBoostError as error:
             raise ProfileError(

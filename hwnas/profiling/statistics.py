@@ -36,7 +36,8 @@ def quiet_time(minima: Sequence[float]) -> tuple[float, float, float]:
     """
     values = np.sort(np.asarray(minima, dtype=float))
     count = len(values)
-    low = int(stats.binom.ppf(0.025, count, QUIET_QUANTILE))
+    # values[i] is at most the quantile exactly if more than i values are below it.
+    low = max(0, int(stats.binom.ppf(0.025, count, QUIET_QUANTILE)) - 1)
     high = int(stats.binom.ppf(0.975, count, QUIET_QUANTILE))
     point = int(QUIET_QUANTILE * count)
     return (

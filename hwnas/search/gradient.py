@@ -19,6 +19,7 @@ from hwnas.spaces.space import Genotypes, SearchSpace
 DRAWN = 4000
 BASELINE_DECAY = 0.9
 DUAL_RATE = 0.1
+NEAR = 0.95
 CHECKPOINT_S = 10.0
 
 
@@ -235,7 +236,14 @@ class GradientSearch:
         found = {genes(row): self._log_probability(row) for row in candidates}
         if repaired is not None:
             found.setdefault(repaired, self._log_probability(rows([repaired])[0]))
-        ranked = sorted(found, key=lambda item: (-found[item], item))
+        # Where the limit has a price, what leaves part of it unused gives accuracy away.
+        least = NEAR * self.constraint.limit_ms if self.multiplier > 0 else 0.0
+        upper = (
+            dict(zip(found, self.constraint.upper_ms(rows(list(found))), strict=True))
+            if found
+            else {}
+        )
+        ranked = sorted(found, key=lambda item: (upper[item] < least, -found[item], item))
         picked = [item for item in ranked if item not in self.proposed][:count]
         self.proposed |= set(picked)
         return picked

@@ -54,7 +54,9 @@ def graph(nodes, inputs, outputs):
     value = helper.make_tensor_value_info
     return helper.make_model(
         helper.make_graph(
-            nodes, "g", [value(n, TensorProto.FLOAT, s) for n, s in inputs],
+            nodes,
+            "g",
+            [value(n, TensorProto.FLOAT, s) for n, s in inputs],
             [value(n, TensorProto.FLOAT, s) for n, s in outputs],
         ),
         opset_imports=[helper.make_opsetid("", 20)],
@@ -81,12 +83,21 @@ def test_custom_domains_are_not_covered():
 
 
 def test_an_activation_that_something_else_reads_is_not_fused():
-    weight = helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(
-        np.ones((16, 16, 1, 1), np.float32)))
+    weight = helper.make_node(
+        "Constant",
+        [],
+        ["w"],
+        value=onnx.numpy_helper.from_array(np.ones((16, 16, 1, 1), np.float32)),
+    )
     model = graph(
-        [weight, helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Relu", ["c"], ["r"]),
-         helper.make_node("Mul", ["c", "r"], ["y"])],
-        [("x", [1, 16, 4, 4])], [("y", [1, 16, 4, 4])],
+        [
+            weight,
+            helper.make_node("Conv", ["x", "w"], ["c"]),
+            helper.make_node("Relu", ["c"], ["r"]),
+            helper.make_node("Mul", ["c", "r"], ["y"]),
+        ],
+        [("x", [1, 16, 4, 4])],
+        [("y", [1, 16, 4, 4])],
     )
     assert {kernel.op for kernel in lower(model, RULES).kernels} == {"Conv", "Relu", "Mul"}
     assert all(not kernel.fused for kernel in lower(model, RULES).kernels)

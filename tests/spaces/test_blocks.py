@@ -28,8 +28,13 @@ def test_resnext_groups_divide_the_cost_of_the_3x3():
 def test_inverted_bottleneck_has_a_shortcut_only_where_shapes_agree():
     def names(stride):
         spec = BlockSpec.of(
-            "inverted_bottleneck", channels=16, kernel=5, stride=stride, expansion=4,
-            squeeze_excite=True, activation="hardswish",
+            "inverted_bottleneck",
+            channels=16,
+            kernel=5,
+            stride=stride,
+            expansion=4,
+            squeeze_excite=True,
+            activation="hardswish",
         )
         return {node.name for node in expand(spec, (16, 8, 8)).nodes}
 

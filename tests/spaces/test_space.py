@@ -49,8 +49,13 @@ def test_moves_stay_in_the_space_and_are_canonical(seed, name):
 def small() -> SearchSpace:
     choices = [Choice("depth", (1, 2, 3)), Choice("a", (3, 5), 0, 1), Choice("b", (3, 5, 7), 0, 2)]
     return SearchSpace(
-        "small", choices, [Slot("s", (0,), lambda depth: None)], input_channels=3,
-        image_sizes=[8], resolution=None, classes=2,
+        "small",
+        choices,
+        [Slot("s", (0,), lambda depth: None)],
+        input_channels=3,
+        image_sizes=[8],
+        resolution=None,
+        classes=2,
     )
 
 

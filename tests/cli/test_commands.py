@@ -1,0 +1,105 @@
+import onnx
+import pytest
+
+from hwnas.export.layers_onnx import architecture_to_onnx
+from hwnas.export.parts_onnx import canary_model
+from hwnas.spaces import space
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.onnx"
+    architecture = space("resnet-32").decode([1] * 11)
+    path.write_bytes(architecture_to_onnx(architecture).SerializeToString())
+    return path
+
+
+def test_devices_are_made_listed_shown_and_checked(hwnas, profiles):
+    assert hwnas("device", "list", "--json").json == {"devices": []}
+    made = hwnas("device", "new", "cpu1", "--runtime", "onnxruntime", "--json")
+    assert made.code == 0
+    (device,) = made.json["devices"]
+    assert device["available"] is True and device["why"] is None and device["profile"] is None
+    assert hwnas("device", "show", "cpu1", "--json").json == made.json
+    assert "cpu1" in hwnas("device", "list").out
+    assert hwnas("device", "check", "cpu1").code == 0
+
+
+def test_fit_and_predict_give_the_fields_that_scripts_read(hwnas, sim, model):
+    fitted = hwnas("fit", "sim", "--json")
+    assert fitted.code == 0
+    accuracy = fitted.json["accuracy"]
+    assert accuracy["mape_pct"] < accuracy["baselines"]["flops"]["mape_pct"]
+    assert set(accuracy["baselines"]) >= {"flops", "table_sum"}
+    (row,) = hwnas("predict", model, "--device", "sim", "--json").json["predictions"]
+    assert row["low_ms"] <= row["latency_ms"] <= row["high_ms"]
+    assert row["covered"] == 1
+    assert {kernel["source"] for kernel in row["kernels"]} == {"table"}
+    assert sum(kernel["ms"] for kernel in row["kernels"]) <= row["latency_ms"]
+    assert "×" in hwnas("predict", model, "--device", "sim", "--per-kernel").out
+    (seen,) = hwnas("measure", model, "--device", "sim", "--json").json["measurements"]
+    assert seen["verdict"] == "stable"
+    assert seen["latency_ms"] == pytest.approx(row["latency_ms"], rel=0.03)
+
+
+def test_profile_goes_on_only_when_told_to(hwnas, sim):
+    words = ("profile", "sim", "--space", "resnet-32", "--budget", "20s", "--json")
+    refused = hwnas(*words)
+    assert refused.code == 2 and "--resume" in refused.err
+    done = hwnas(*words, "--resume")
+    assert done.code == 0
+    assert done.json["measured"]["networks"] == 60
+    assert done.json["noise_floor_pct"] < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("device", "show", "simm"), "did you mean sim"),
+        (("device", "new", "x", "--runtime", "onnxruntim"), "did you mean onnxruntime"),
+        (("device", "new", "x", "--transport", "smoke"), "no transport"),
+        (("device", "new", "sim"), "exists"),
+        (("profile", "sim", "--space", "resnet32"), "did you mean resnet-32"),
+        (("profile", "sim", "--space", "resnet-32", "--budget", "5 apples"), "such as 90s"),
+        (("predict", "none.onnx", "--device", "sim"), "no file"),
+        (("export", "nowhere", "--out", "x"), "no finished search"),
+        (("search", "--space", "resnet-32"), "Missing option"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_wrong_requests_say_what_is_allowed_and_exit_with_2(hwnas, sim, words, says):
+    outcome = hwnas(*words)
+    assert outcome.code == 2
+    assert says in outcome.err
+    assert outcome.out == ""
+
+
+def test_wrong_models_exit_with_2(hwnas, sim, tmp_path):
+    path = tmp_path / "m.onnx"
+    for payload in (b"", b"text", canary_model()[:-100]):
+        path.write_bytes(payload)
+        for command in ("predict", "measure"):
+            outcome = hwnas(command, path, "--device", "sim")
+            assert outcome.code == 2 and "m.onnx" in outcome.err
+
+
+def test_dynamic_shapes_are_asked_for(hwnas, sim, tmp_path, model):
+    hwnas("fit", "sim")
+    proto = onnx.load(model)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    path = tmp_path / "dynamic.onnx"
+    onnx.save(proto, path)
+    outcome = hwnas("predict", path, "--device", "sim")
+    assert outcome.code == 2 and "--input-shape input:N,3" in outcome.err
+    size = proto.graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    shape = f"input:1,3,{size},{size}"
+    assert hwnas("predict", path, "--device", "sim", "--input-shape", shape).code == 0
+    assert hwnas("predict", path, "--device", "sim", "--input-shape", "input:1,x").code == 2
+
+
+def test_a_read_only_profile_says_so_and_exits_with_1(hwnas, tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("HWNAS_PROFILES", str(blocked / "inside"))
+    outcome = hwnas("device", "new", "d")
+    assert outcome.code == 1 and "cannot be" in outcome.err

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+
+from hwnas.errors import ProfileError
+from hwnas.export.bags import SpaceBags
+from hwnas.export.layers_onnx import architecture_to_onnx
+from hwnas.kernels import FUSION, lower
+from hwnas.predictors import LatencyPredictor, SpacePredictor, evaluate
+from hwnas.profiles import DeviceProfile, Records
+from hwnas.profiling.bags import profiled_bags
+from hwnas.runtimes.sim_engine import model_ns
+from hwnas.spaces import space
+
+
+@pytest.fixture
+def fitted(sim):
+    records = DeviceProfile.open("sim").read()
+    bags = profiled_bags(records, "simulated")
+    return LatencyPredictor().fit(records, bags), records, bags
+
+
+def test_left_out_networks_are_predicted_better_than_by_any_baseline(fitted):
+    predictor, _, bags = fitted
+    result = evaluate(predictor, bags)
+    assert result["count"] == 15 and result["fitted_on"] == 45
+    # The simulated noise is 0.4 %, its residual is a smooth function of the network's size.
+    assert result["mape_pct"] < 1
+    for baseline in result["baselines"].values():
+        assert result["mape_pct"] < baseline["mape_pct"]
+
+
+def test_judged_networks_do_not_change_the_fit(fitted):
+    predictor, records, bags = fitted
+    dropped = type(bags)(bags.block_kernels, [n for n in bags.networks if not n.judged])
+    assert LatencyPredictor().fit(records, dropped).to_json() == predictor.to_json()
+
+
+def test_saving_and_loading_gives_the_same_to_the_bit(fitted, tmp_path):
+    predictor, _, _ = fitted
+    predictor.save(tmp_path / "predictor.json")
+    again = LatencyPredictor.load(tmp_path / "predictor.json")
+    bags = SpaceBags(space("resnet-32"))
+    genotypes = bags.space.sample(np.random.default_rng(0), 500)
+    first, second = SpacePredictor(predictor, bags), SpacePredictor(again, bags)
+    assert (first.predict_ms(genotypes) == second.predict_ms(genotypes)).all()
+    assert (first.bounds_ms(genotypes, 0.9)[1] == second.bounds_ms(genotypes, 0.9)[1]).all()
+
+
+def test_genotypes_and_onnx_files_are_priced_near_the_truth(fitted):
+    predictor, _, _ = fitted
+    bags = SpaceBags(space("resnet-32"))
+    pricer = SpacePredictor(predictor, bags)
+    genotypes = bags.space.sample(np.random.default_rng(7), 20)
+    for row, predicted in zip(genotypes, pricer.predict_ms(genotypes), strict=True):
+        model = architecture_to_onnx(bags.space.decode(row))
+        truth = model_ns(model) / 1e6
+        assert predicted == pytest.approx(truth, rel=0.03)
+        priced = predictor.predict_bag(lower(model, FUSION["onnxruntime"]).kernels)
+        assert priced.latency_ms == pytest.approx(truth, rel=0.05)
+        assert priced.covered == 1
+        assert priced.low_ms <= priced.latency_ms <= priced.high_ms
+
+
+def test_the_slot_table_adds_up_to_the_sum_of_blocks(fitted):
+    predictor, _, _ = fitted
+    bags = SpaceBags(space("resnet-32"))
+    pricer = SpacePredictor(predictor, bags)
+    genotypes = bags.space.sample(np.random.default_rng(3), 50)
+    constant, slots = pricer.slot_costs_ms()
+    total = constant + sum(
+        slot.costs_ms[tuple(genotypes[:, c] for c in slot.choices)] for slot in slots
+    )
+    prices, _ = predictor.block_prices(bags.keys, bags.kernels)
+    scale = np.exp(predictor.network_residual_.scale_)
+    for row, own in zip(bags.block_indices(genotypes), total, strict=True):
+        parts = prices[row[row >= 0]].sum()
+        assert own == pytest.approx((predictor.call_ms_ + parts) * scale)
+
+
+def test_bounds_hold_for_left_out_networks(fitted):
+    predictor, _, bags = fitted
+    judged = [item for item in bags.networks if item.judged]
+    latency = predictor.predict_networks(judged, bags)
+    error = np.log([i.measurement.latency_ms for i in judged] / latency)
+    from hwnas.predictors.conformal import conformal_quantile
+
+    bound = conformal_quantile(predictor.network_residual_.out_of_fold_, 0.9)
+    # 15 networks at 90 %: fewer than 9 within has a probability below 1e-3.
+    assert (error <= bound).sum() >= 9
+
+
+def test_an_unknown_operator_is_never_free_and_never_covered(fitted):
+    import onnx
+    from onnx import TensorProto, helper
+
+    predictor, _, _ = fitted
+    value = helper.make_tensor_value_info
+    node = helper.make_node("TopK", ["x", "k"], ["v", "i"])
+    k = onnx.numpy_helper.from_array(np.array([5]), "k")
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [value("x", TensorProto.FLOAT, [1, 1000])],
+        [value("v", TensorProto.FLOAT, [1, 5]), value("i", TensorProto.INT64, [1, 5])],
+        [k],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    found = predictor.predict_bag(lower(model, FUSION["onnxruntime"]).kernels)
+    assert found.covered == 0
+    assert all(share.ms > 0 and share.source == "roofline" for share in found.kernels)
+    assert found.high_ms / found.low_ms > 3
+
+
+def test_too_little_is_refused_with_advice(tmp_path, fitted):
+    _, records, bags = fitted
+    with pytest.raises(ProfileError, match="0 networks"):
+        LatencyPredictor().fit(Records(), type(bags)())
+    (tmp_path / "broken.json").write_text('{"schema":1')
+    with pytest.raises(ProfileError, match="fit again"):
+        LatencyPredictor.load(tmp_path / "broken.json")
+    with pytest.raises(ProfileError, match="no fitted predictor"):
+        LatencyPredictor.load(tmp_path / "none.json")
