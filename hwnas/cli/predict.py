@@ -26,11 +26,12 @@ def predict(
     from hwnas.profiles import DeviceProfile
 
     shapes = parse_shapes(input_shape or [])
+    protos = {path: open_model(path, shapes) for path in models}
     held = DeviceProfile.open(device)
     predictor = LatencyPredictor.load(held.predictor_path)
     rows = []
-    for path in models:
-        lowered = lower(open_model(path, shapes), fusion_rules(held.device.runtime), name=str(path))
+    for path, proto in protos.items():
+        lowered = lower(proto, fusion_rules(held.device.runtime), name=str(path))
         found = predictor.predict_bag(lowered.kernels, sum(lowered.not_covered.values()))
         rows.append(
             {

@@ -199,7 +199,7 @@ class SearchRun:
                 f"the best {len(finalists)} measured above the limit; the bounds are widened by "
                 f"{100 * (worst - 1):.1f} % and the search goes on"
             )
-            self.constraint.tighten(max(1.0, worst))
+            self.study.tighten(max(1.0, worst))
         nearest = min(finalists, key=lambda t: measured[str(t.number)])
         return nearest, measured[str(nearest.number)]
 

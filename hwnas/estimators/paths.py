@@ -11,7 +11,6 @@ from torch.nn import functional
 from hwnas.errors import DataError, DivergedError
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.gates import gate_gradients, shape_genes
-from hwnas.nets.parameters import channels_last
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.checkpoint import load_state, save_state
 from hwnas.training.images import ImageData
@@ -59,7 +58,7 @@ class PathTrainer:
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.global_genes = shape_genes(space)
-        self.network = channels_last(ElasticNetwork(space, seed=seed))
+        self.network = ElasticNetwork(space, seed=seed)
         self._generator = torch.Generator().manual_seed(seed)
         self._optimiser = torch.optim.SGD(
             self.network.parameters(), lr=learning_rate, momentum=0.9, weight_decay=3e-4
@@ -78,7 +77,7 @@ class PathTrainer:
         channels, height, width = self.space.input_shape(genotype)
         images = self.data.tensor("train", (height, width), channels)[picked]
         return (
-            images.contiguous(memory_format=torch.channels_last),
+            images,
             self.data.labels("train")[picked],
         )
 

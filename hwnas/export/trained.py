@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch import Tensor
 
 from hwnas.errors import PromiseError
@@ -56,11 +56,34 @@ def network_to_onnx(network: Network, metadata: Mapping[str, str] | None = None)
         raise PromiseError("torch's exporter gave no model")
     model = program.model_proto
     _strip(model.graph)
+    _write_global_pools(model.graph)
     del model.metadata_props[:]
     model.producer_name = "hwnas"
     helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
+
+
+def _write_global_pools(graph: onnx.GraphProto) -> None:
+    """Write a global pool as itself; torch's exporter writes it as a mean over height and width.
+
+    Runtimes run the two differently, and what is deployed must be what was measured.
+    """
+    constants = {item.name: item for item in graph.initializer}
+    freed = set()
+    for node in graph.node:
+        if node.op_type != "ReduceMean" or len(node.input) < 2 or node.input[1] not in constants:
+            continue
+        kept = all(item.i == 1 for item in node.attribute if item.name == "keepdims")
+        axes = sorted(numpy_helper.to_array(constants[node.input[1]]).ravel().tolist())
+        if kept and axes in ([-2, -1], [2, 3]):
+            freed.add(node.input[1])
+            node.op_type = "GlobalAveragePool"
+            del node.input[1:]
+            del node.attribute[:]
+    used = {name for node in graph.node for name in node.input}
+    for name in freed - used:
+        graph.initializer.remove(constants[name])
 
 
 def _strip(graph: onnx.GraphProto) -> None:

@@ -9,6 +9,7 @@ of the graph: ``dL/dg = <o, dL/dout>``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ def gene_span(space: SearchSpace, gene: int) -> range:
     return range(own[0], own[-1] + 1) if own else range(0)
 
 
+@lru_cache(maxsize=16)
 def shape_genes(space: SearchSpace) -> tuple[int, ...]:
     """Genes that change the shape of the images or of a slot's output.
 
@@ -85,6 +87,10 @@ def gate_gradients(
     """
     space = network.space
     genes = network.check_images(images, genotype)
+    for gene in set(alternatives) & set(shape_genes(space)):
+        raise SpecError(
+            f"choice '{space.choices[gene].name}' changes the shape of an output: it cannot be gated"
+        )
     changed = {gene: _replaced(space, genes, gene, value) for gene, value in alternatives.items()}
     spans = {gene: gene_span(space, gene) for gene in alternatives}
     # The images need a gradient where all slots of a gene are left out at the very start.

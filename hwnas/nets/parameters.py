@@ -1,12 +1,8 @@
 """Where the parameters of layers live: modules nested along dotted names."""
 
 from collections.abc import Iterable
-from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 def holder(root: nn.Module, path: str) -> nn.Module:
@@ -28,11 +24,3 @@ def holder(root: nn.Module, path: str) -> nn.Module:
 def tensors(module: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
     """Parameters or buffers of a module by name, read anew so that replaced ones are seen."""
     return {name: getattr(module, name) for name in names}
-
-
-def channels_last(module: Module) -> Module:
-    """The module with its convolution weights laid out channels last, changed in place."""
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return module

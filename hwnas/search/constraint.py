@@ -101,7 +101,7 @@ class LatencyConstraint:
         Raises:
             RequestError: The ratio is below 1: a bound that was kept needs no more room.
         """
-        if ratio < 1:
+        if not 1 <= ratio < math.inf:
             raise RequestError(f"bounds can only be tightened by at least 1, received {ratio}")
         self.margin *= ratio
 

@@ -71,7 +71,8 @@ class ExpectedLatency:
 
         Args:
             logits: One vector per choice.
-            sample: Draws architectures from the logits' probabilities.
+            sample: Draws every choice from the logits' probabilities, independently, so
+                that setting a depth brings out the choices that it switches on.
         """
         inputs = [item.detach().clone().requires_grad_() for item in logits]
         probabilities = [torch.softmax(item, 0) for item in inputs]

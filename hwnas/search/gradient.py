@@ -107,9 +107,11 @@ class GradientSearch:
         self.warmup_steps = int(steps * warmup)
         self.folder = folder
         self.budget_s = budget_s
+        self.seed = seed
         self.rng = np.random.default_rng(seed)
         self.step = 0
         self.spent_s = 0.0
+        self._whole = True
         self.multiplier = 0.0
         self.baseline: float | None = None
         self.proposed: set[Genotype] = set()
@@ -127,9 +129,13 @@ class GradientSearch:
         return [torch.softmax(item.detach(), 0).numpy() for item in self.logits]
 
     def sample(self, count: int) -> Genotypes:
-        """Genotypes drawn from the probabilities, ``(count, choices)``."""
+        """Canonical genotypes drawn from the probabilities, ``(count, choices)``."""
+        return self.space.canonical(self.draw(count))
+
+    def draw(self, count: int) -> Genotypes:
+        """Independent draws of every choice, also of those that are switched off."""
         columns = [self.rng.choice(len(p), size=count, p=p / p.sum()) for p in self.probabilities()]
-        return self.space.canonical(np.stack(columns, axis=1).astype(np.int64))
+        return np.stack(columns, axis=1).astype(np.int64)
 
     def relax(self) -> None:
         """Run the relaxation to its end, or until its time is up; resumes a checkpoint."""
@@ -147,7 +153,9 @@ class GradientSearch:
                     saved = self._clock()
         finally:
             self.spent_s = self._clock() - begin
-            self.checkpoint()
+            # What an interrupt leaves of a step must not be taken for the whole of it.
+            if self._whole:
+                self.checkpoint()
 
     def _share(self) -> float:
         """Share of the relaxation that is done, by steps or by time, whichever is further."""
@@ -155,6 +163,7 @@ class GradientSearch:
         return max(self.step / self.steps, timed)
 
     def _advance(self) -> None:
+        self._whole = False
         warm = self._share() < self.warmup_steps / self.steps
         path = genes(
             self.space.sample(self.rng, 1, over="choices")[0] if warm else self.sample(1)[0]
@@ -163,6 +172,7 @@ class GradientSearch:
         if not warm:
             info |= self._move_probabilities()
         self.step += 1
+        self._whole = True
         self._on_step(self.step, self.steps, info)
 
     def _move_probabilities(self) -> dict[str, float]:
@@ -190,7 +200,7 @@ class GradientSearch:
             score[path[gene]] += 1
             gradients[gene] += advantage * score
 
-        expected, slopes = self._expected.gradient(self.logits, self.sample)
+        expected, slopes = self._expected.gradient(self.logits, self.draw)
         excess = expected / self.constraint.limit_ms - 1
         self.multiplier = max(0.0, self.multiplier + DUAL_RATE * excess)
         before = [item.detach().clone() for item in self.logits]
@@ -329,7 +339,12 @@ class GradientSearch:
             ) from error
 
     def _identity(self) -> dict[str, Any]:
-        return {"space": self.space.name, "limit_ms": self.constraint.limit_ms, "steps": self.steps}
+        return {
+            "space": self.space.name,
+            "limit_ms": self.constraint.limit_ms,
+            "seed": self.seed,
+            "steps": self.steps,
+        }
 
     def _restore(self) -> None:
         path = (self.folder or Path()) / "relaxation.json"

@@ -59,6 +59,10 @@ class Journal:
                 os.truncate(self.path, len(whole))
             except OSError as error:
                 raise StorageError(f"'{self.path}' cannot be written: {error.strerror}") from error
+        if not all(isinstance(event, dict) for event in events):
+            raise RequestError(
+                f"'{self.path}' is no journal of a search; give another --run folder"
+            )
         if events and events[0] != own:
             different = [key for key in own if events[0].get(key) != own[key]]
             raise RequestError(
@@ -78,7 +82,9 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
+                size = os.fstat(handle).st_size
                 if os.write(handle, line) != len(line):
+                    os.ftruncate(handle, size)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(handle)
             finally:

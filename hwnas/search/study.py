@@ -97,6 +97,14 @@ class Study:
             Trial.from_json(event["trial"]) for event in self.journal.events if "trial" in event
         ]
 
+        for event in self.journal.events:
+            constraint.margin = float(event.get("margin", constraint.margin))
+
+    def tighten(self, ratio: float) -> None:
+        """Widen all bounds after a measured breach, and remember it for resuming."""
+        self.constraint.tighten(ratio)
+        self.journal.append({"margin": self.constraint.margin})
+
     def _generations(self, name: str) -> list[dict[str, Any]]:
         return [
             event["generation"]
@@ -179,6 +187,8 @@ class Study:
         clock: Callable[[], float],
     ) -> None:
         own = {t.genotype: t for t in self.trials if t.strategy == strategy.name}
+        # What another strategy had judged is not judged again.
+        known = {t.genotype: t for t in self.trials}
         pending: list[Genotype] = []
         generations = self._generations(strategy.name)
         if generations:
@@ -187,14 +197,14 @@ class Study:
         reported = begin + self.spent_s(strategy.name)
         while True:
             for genotype in pending:
-                trial = own.get(genotype)
+                trial = known.get(genotype)
                 if trial is None:
                     if len(own) >= max_trials or (
                         budget_s is not None and own and clock() - begin > budget_s
                     ):
                         return
                     trial = self._judge(strategy.name, genotype, evaluate)
-                    own[genotype] = trial
+                    own[genotype] = known[genotype] = trial
                     now = clock()
                     self.journal.append(
                         {"spent": {"strategy": strategy.name, "seconds": now - reported}}

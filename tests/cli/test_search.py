@@ -28,7 +28,7 @@ def words(run, limit, *more):
         "--epochs",
         1,
         "--final-epochs",
-        3,
+        2,
         *more,
     )
 
@@ -37,7 +37,7 @@ def test_the_main_job_from_search_to_bundle(hwnas, fitted, tmp_path):
     limit = 0.7 * fitted["median"]
     run = tmp_path / "run"
     done = hwnas(
-        *words(run, limit, "--strategy", "evolution,gradient", "--budget", "16s", "--json")
+        *words(run, limit, "--strategy", "evolution,gradient", "--budget", "12s", "--json")
     )
     assert done.code == 0, done.err
     result = done.json
@@ -55,7 +55,7 @@ def test_the_main_job_from_search_to_bundle(hwnas, fitted, tmp_path):
     latencies = [trial["predicted_ms"] for trial in result["front"]]
     assert latencies == sorted(latencies)
 
-    refused = hwnas(*words(run, limit, "--budget", "16s"))
+    refused = hwnas(*words(run, limit, "--budget", "12s"))
     assert refused.code == 2 and "--resume" in refused.err
 
     out = tmp_path / "bundle"
