@@ -88,9 +88,7 @@ def gate_gradients(
     space = network.space
     genes = network.check_images(images, genotype)
     for gene in set(alternatives) & set(shape_genes(space)):
-        raise SpecError(
-            f"choice '{space.choices[gene].name}' changes the shape of an output: it cannot be gated"
-        )
+        raise SpecError(f"choice '{space.choices[gene].name}' changes shapes: it cannot be gated")
     changed = {gene: _replaced(space, genes, gene, value) for gene, value in alternatives.items()}
     spans = {gene: gene_span(space, gene) for gene in alternatives}
     # The images need a gradient where all slots of a gene are left out at the very start.
