@@ -11,6 +11,7 @@ from torch.nn import functional
 from hwnas.errors import DataError, DivergedError
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.gates import gate_gradients, shape_genes
+from hwnas.nets.parameters import memory_format
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.checkpoint import load_state, save_state
 from hwnas.training.images import ImageData
@@ -59,6 +60,7 @@ class PathTrainer:
         self.learning_rate = learning_rate
         self.global_genes = shape_genes(space)
         self.network = ElasticNetwork(space, seed=seed)
+        self._layout = memory_format(self.network)
         self._generator = torch.Generator().manual_seed(seed)
         self._optimiser = torch.optim.SGD(
             self.network.parameters(), lr=learning_rate, momentum=0.9, weight_decay=3e-4
@@ -76,6 +78,7 @@ class PathTrainer:
         ]
         channels, height, width = self.space.input_shape(genotype)
         images = self.data.tensor("train", (height, width), channels)[picked]
+        images = images.contiguous(memory_format=self._layout)
         return (
             images,
             self.data.labels("train")[picked],

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from hwnas.errors import DataError, DivergedError, RequestError
 from hwnas.nets.network import Network
+from hwnas.nets.parameters import memory_format
 from hwnas.training.batches import batch_indices, shifted
 from hwnas.training.checkpoint import load_state, save_state
 from hwnas.training.images import ImageData
@@ -166,8 +167,7 @@ class _Run:
     def __init__(
         self, network: Network, data: ImageData, recipe: Recipe, budget_s: float | None
     ) -> None:
-        # Channels last would train 1.6 to 1.8 times faster, but torch 2.13 was seen to crash
-        # in the backward pass of ResNet-like networks in that layout.
+        self.layout = memory_format(network)
         self.network = network
         self.data, self.recipe, self.budget_s = data, recipe, budget_s
         self.images = split_tensor(network, data, "train")
@@ -211,6 +211,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate(progress)
         images = shifted(self.images[index], self.recipe.shift, self.generator)
+        images = images.contiguous(memory_format=self.layout)
         loss = functional.cross_entropy(
             self.network(images),
             self.labels[index],
