@@ -35,7 +35,9 @@ def memory_format(module: nn.Module) -> torch.memory_format:
     backward pass of ResNet-like networks channels last.
     """
     weights = [parameter for parameter in module.parameters() if parameter.ndim == 4]
-    depthwise = any(weight.shape[1] == 1 and weight.shape[2] > 1 for weight in weights)
+    depthwise = any(
+        weight.shape[1] == 1 and weight.shape[2] > 1 and weight.shape[0] > 8 for weight in weights
+    )
     layout = torch.channels_last if depthwise else torch.contiguous_format
     for weight in weights:
         weight.data = weight.data.contiguous(memory_format=layout)
