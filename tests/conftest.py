@@ -4,12 +4,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from hwnas.profiles import Device, DeviceProfile
 from hwnas.profiling import ProfilingSession
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
 from hwnas.targets import target
+
+# As the command line trains: small networks train slower on two threads than on one.
+torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hwnas._version import __version__
@@ -48,6 +49,9 @@ class Deployer:
     def __init__(
         self, profile: DeviceProfile, data: ImageData, recipe: Recipe, folder: Path, limit_ms: float
     ) -> None:
+        # Small networks train several times slower on two threads than on one, and
+        # torch 2.13 was seen to crash in their backward pass on two.
+        torch.set_num_threads(1)
         self.profile = profile
         self.data = data
         self.recipe = recipe

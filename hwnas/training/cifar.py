@@ -8,6 +8,7 @@ by a harmless stand-in, or refused.
 
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,8 +61,28 @@ class _ByteArray:
             raise pickle.UnpicklingError("an array that is not of unsigned bytes")
         if math.prod(shape) != len(content):
             raise pickle.UnpicklingError(f"an array of shape {shape} with {len(content)} bytes")
-        flat = np.frombuffer(content, np.uint8)
+        # A copy, because torch warns of arrays that cannot be written to.
+        flat = np.frombuffer(content, np.uint8).copy()
         self.value = flat.reshape(shape[::-1]).T if column_major else flat.reshape(shape)
+
+
+class _Function:
+    """A function that a file may call but not change, as it could a plain one's defaults.
+
+    Args:
+        function: What is called.
+    """
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: object) -> object:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("it changes a function")
 
 
 def _reconstruct(kind: object, *_: object) -> _ByteArray:
@@ -81,9 +102,9 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _ByteArray,
     ("numpy", "dtype"): _ByteType,
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("_codecs", "encode"): _encode,
+    ("numpy.core.multiarray", "_reconstruct"): _Function(_reconstruct),
+    ("numpy._core.multiarray", "_reconstruct"): _Function(_reconstruct),
+    ("_codecs", "encode"): _Function(_encode),
 }
 
 

@@ -114,4 +114,4 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         raise DataError(
             f"'{path}' has {len(content)} bytes, but its header says {expected}; fetch it again"
         )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()

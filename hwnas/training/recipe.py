@@ -51,10 +51,20 @@ class Recipe:
             ("shift", 0, 0.5),
         ):
             value = getattr(self, name)
-            if not low <= value <= high or not math.isfinite(value):
+            if (
+                type(value) not in (int, float)
+                or not math.isfinite(value)
+                or not low <= value <= high
+            ):
                 raise SpecError(
-                    f"recipe: {name} must be a number from {low} to {high}, received {value}"
+                    f"recipe: {name} must be a number from {low} to {high}, received {value!r}"
                 )
+        for name in ("epochs", "batch_size", "seed"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise SpecError(f"recipe: {name} must be a whole number, received {value!r}")
+        if self.learning_rate == 0 or self.momentum == 1:
+            raise SpecError("recipe: learning_rate must be above 0 and momentum below 1")
 
     def rate(self, progress: float) -> float:
         """The learning rate when a share of the training is done.
