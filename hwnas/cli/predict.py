@@ -1,7 +1,7 @@
 """``hwnas predict``: the price of ONNX files, without running them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -29,7 +29,7 @@ def predict(
     protos = {path: open_model(path, shapes) for path in models}
     held = DeviceProfile.open(device)
     predictor = LatencyPredictor.load(held.predictor_path)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path, proto in protos.items():
         lowered = lower(proto, fusion_rules(held.device.runtime), name=str(path))
         found = predictor.predict_bag(lowered.kernels, sum(lowered.not_covered.values()))
@@ -55,15 +55,15 @@ def predict(
         table.add_column(column, justify="left" if column == "model" else "right")
     for row in rows:
         table.add_row(
-            str(row["model"]),
+            row["model"],
             f"{row['latency_ms']:.4f}",
             f"{row['low_ms']:.4f}–{row['high_ms']:.4f}",
-            f"{100 * row['covered']:.0f} %",  # type: ignore[operator]  # a row holds values of several types
+            f"{100 * row['covered']:.0f} %",
         )
     output.print(table)
     if per_kernel:
         for row in rows:
-            for kernel in row["kernels"]:  # type: ignore[attr-defined]  # as above
+            for kernel in row["kernels"]:
                 output.print(
                     f"{kernel['ms']:.4f} ms  {kernel['count']}×  {kernel['source']:8} "
                     f"{kernel['key']}",

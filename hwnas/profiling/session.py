@@ -8,7 +8,7 @@ killed loses the visit in flight, and the next one goes on.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hwnas.errors import InterruptedWork, RuntimeFailure
 from hwnas.export.bags import SpaceBags
@@ -290,8 +290,3 @@ class _PartVisits:
                 self.turn_back()
             return keys
         return self._again.pop(0)
-
-
-def shortened(protocol: Protocol, rounds: int) -> Protocol:
-    """A protocol with fewer visits at most."""
-    return replace(protocol, most_rounds=rounds, least_rounds=min(protocol.least_rounds, rounds))
