@@ -12,7 +12,7 @@ from hwnas.runtimes import runtime
 from hwnas.spaces import space
 from hwnas.targets import target
 
-# As the command line trains: small networks train slower on two threads than on one.
+# Tests share the machine; sleeping threads would still cost them more than one thread does.
 torch.set_num_threads(1)
 
 

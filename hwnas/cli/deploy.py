@@ -25,6 +25,7 @@ from hwnas.targets import target
 from hwnas.training import ImageData, Recipe, train
 
 PARITY_IMAGES = 16
+MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,8 @@ class Deployer:
     def __init__(
         self, profile: DeviceProfile, data: ImageData, recipe: Recipe, folder: Path, limit_ms: float
     ) -> None:
-        # Small networks train several times slower on two threads than on one, and
-        # torch 2.13 was seen to crash in their backward pass on two.
-        torch.set_num_threads(1)
+        # Small networks gain nothing from more.
+        torch.set_num_threads(min(MOST_THREADS, torch.get_num_threads()))
         self.profile = profile
         self.data = data
         self.recipe = recipe

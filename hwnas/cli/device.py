@@ -1,5 +1,6 @@
 """``hwnas device``: the devices that are known, what is installed, a new one, a check."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,14 @@ from hwnas.errors import HwnasError, PromiseError
 
 app = typer.Typer(no_args_is_help=True, help="Devices: list, show, new, check.")
 Name = Annotated[str, typer.Argument(help="Name of the device.")]
+
+
+def latency_range(latencies_ms: Sequence[float]) -> dict[str, float] | None:
+    """Least, middle and greatest of latencies, or ``None`` where there are none."""
+    if not latencies_ms:
+        return None
+    ordered = sorted(latencies_ms)
+    return {"min": ordered[0], "median": ordered[len(ordered) // 2], "max": ordered[-1]}
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -24,6 +33,8 @@ def describe(name: str) -> dict[str, Any]:
     except HwnasError as error:
         why = str(error)
     age = profile.age_days()
+    measured = {} if age is None else profile.read().measurements()
+    networks = [item.latency_ms for key, item in measured.items() if key.startswith("network:")]
     return {
         "name": name,
         "runtime": device.runtime,
@@ -35,7 +46,8 @@ def describe(name: str) -> dict[str, Any]:
         "profile": None
         if age is None
         else {
-            "measurements": len(profile.read().measurements()),
+            "measurements": len(measured),
+            "networks_ms": latency_range(networks),
             "fitted": profile.predictor_path.exists(),
             "age_days": round(age, 2),
         },

@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from hwnas.cli.common import Budget, Json, Resume, Seed, note, output, print_json, progress, seconds
+from hwnas.cli.device import latency_range
 from hwnas.errors import RequestError
 
 
@@ -87,12 +88,7 @@ def fitted(held: Any) -> dict[str, Any]:
     bags = profiled_bags(records, held.device.runtime)
     predictor = LatencyPredictor().fit(records, bags)
     result = evaluate(predictor, bags)
-    latencies = sorted(item.measurement.latency_ms for item in bags.networks)
-    result["networks_ms"] = {
-        "min": latencies[0],
-        "median": latencies[len(latencies) // 2],
-        "max": latencies[-1],
-    }
+    result["networks_ms"] = latency_range([n.measurement.latency_ms for n in bags.networks])
     predictor.save(held.predictor_path)
     return result
 

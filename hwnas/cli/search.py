@@ -33,8 +33,8 @@ def search(
     ] = "naswot,synflow,scratch",
     data: Annotated[str, typer.Option(help="digits, or the path of a data set.")] = "digits",
     budget: Budget = "2m",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of one trial.")] = 4,
-    final_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the winner.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of one trial.")] = 2,
+    final_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the winner.")] = 8,
     baselines: Annotated[
         bool, typer.Option(help="Train and measure reference networks beside the winner.")
     ] = True,

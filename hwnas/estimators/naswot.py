@@ -10,6 +10,7 @@ from torch import Tensor
 from hwnas.estimators.base import Budget, Estimate
 from hwnas.nets.layers import Statistics, apply_layer
 from hwnas.nets.network import Network
+from hwnas.nets.parameters import channels_last
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layers import Activation, Layer
 from hwnas.training.images import ImageData
@@ -46,7 +47,7 @@ def activation_kernel(network: Network, images: Tensor) -> Tensor:
         return apply_layer(layer, inputs, parameters, None)
 
     with torch.no_grad():
-        network.interpret(images, interpret)
+        network.interpret(images.contiguous(memory_format=channels_last(network)), interpret)
     return kernel
 
 

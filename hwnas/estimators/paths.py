@@ -11,7 +11,7 @@ from torch.nn import functional
 from hwnas.errors import DataError, DivergedError
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.gates import gate_gradients, shape_genes
-from hwnas.nets.parameters import memory_format
+from hwnas.nets.parameters import channels_last
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.checkpoint import load_state, save_state
 from hwnas.training.images import ImageData
@@ -60,7 +60,7 @@ class PathTrainer:
         self.learning_rate = learning_rate
         self.global_genes = shape_genes(space)
         self.network = ElasticNetwork(space, seed=seed)
-        self._layout = memory_format(self.network)
+        self._layout = channels_last(self.network)
         self._generator = torch.Generator().manual_seed(seed)
         self._optimiser = torch.optim.SGD(
             self.network.parameters(), lr=learning_rate, momentum=0.9, weight_decay=3e-4

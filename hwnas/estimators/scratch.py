@@ -31,9 +31,6 @@ class ScratchEstimator:
     def estimate(self, architecture: Architecture, budget: Budget) -> Estimate:
         """The validation accuracy, 0 to 1; NaN where the training diverged.
 
-        The test accuracy is left out on purpose: what a search sees must not
-        have seen the test images.
-
         Args:
             architecture: What to train.
             budget: Its epochs replace the recipe's; its seconds end the training early.
@@ -52,6 +49,7 @@ class ScratchEstimator:
                 self.data,
                 recipe,
                 budget_s=budget.seconds,
+                test=False,
             )
         except DivergedError as error:
             seconds = time.perf_counter() - start

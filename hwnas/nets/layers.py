@@ -29,6 +29,9 @@ from hwnas.spaces.layers import (
 )
 
 MOMENTUM = 0.1
+# torch 2.13 (oneDNN) writes out of bounds on two threads in the weight gradient of a
+# strided 1x1 convolution of fewer channels than this, if its input is channels last.
+FEW_CHANNELS = 16
 LINEAR_STD = 0.01
 
 
@@ -82,6 +85,8 @@ def apply_layer(
     image = inputs[0]
     match layer:
         case Conv2d():
+            if layer.kernel == 1 and layer.stride > 1 and image.shape[1] < FEW_CHANNELS:
+                image = image.contiguous()
             return functional.conv2d(
                 image,
                 parameters["weight"],

@@ -27,18 +27,12 @@ def tensors(module: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
     return {name: getattr(module, name) for name in names}
 
 
-def memory_format(module: nn.Module) -> torch.memory_format:
-    """The layout in which a network trains; its convolution weights are brought into it.
+def channels_last(module: nn.Module) -> torch.memory_format:
+    """Bring convolution weights into the layout in which networks train; returns it.
 
-    Depthwise convolutions train many times faster channels last. Networks without
-    any keep the default layout, because torch 2.13 was seen to crash in the
-    backward pass of ResNet-like networks channels last.
+    Small networks train up to twice as fast channels last on a CPU.
     """
-    weights = [parameter for parameter in module.parameters() if parameter.ndim == 4]
-    depthwise = any(
-        weight.shape[1] == 1 and weight.shape[2] > 1 and weight.shape[0] > 8 for weight in weights
-    )
-    layout = torch.channels_last if depthwise else torch.contiguous_format
-    for weight in weights:
-        weight.data = weight.data.contiguous(memory_format=layout)
-    return layout
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return torch.channels_last

@@ -43,6 +43,9 @@ class Device:
             raise RequestError(f"threads must be at least 1, received {self.threads}")
         if self.precision != "fp32":
             raise RequestError(f"precision must be fp32, received '{self.precision}'")
+        provider = self.options.get("provider", "cpu")
+        if provider != "cpu":
+            raise RequestError(f"provider must be cpu, received '{provider}'")
 
     def to_toml(self) -> str:
         """The text of ``device.toml``."""

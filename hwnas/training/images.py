@@ -1,6 +1,8 @@
 """A labelled image data set in memory, and the tensors that networks take from it."""
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +103,17 @@ class ImageData:
     def channels(self) -> int:
         """Channels of the images as stored: 1 is grey, 3 is red, green, blue."""
         return int(self.train.images.shape[1])
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the images and labels of all splits: the same exactly where they are."""
+        found = hashlib.sha256()
+        for part in SPLITS:
+            images, labels = self.split(part)
+            found.update(repr((part, images.dtype.str, images.shape)).encode())
+            found.update(np.ascontiguousarray(images).data)
+            found.update(np.ascontiguousarray(labels).data)
+        return found.hexdigest()[:16]
 
     def split(self, part: str) -> Split:
         """The images and labels of ``"train"``, ``"validation"`` or ``"test"``.

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hwnas.errors import DataError, DivergedError, RequestError
 from hwnas.nets.network import Network
-from hwnas.nets.parameters import memory_format
+from hwnas.nets.parameters import channels_last
 from hwnas.training.batches import batch_indices, shifted
 from hwnas.training.checkpoint import load_state, save_state
 from hwnas.training.images import ImageData
@@ -45,14 +45,14 @@ class TrainingResult:
 
     Args:
         accuracy: Share of the validation images that are classified right, at the end.
-        test_accuracy: The same for the test images.
+        test_accuracy: The same for the test images; ``None`` where they were not to be seen.
         curve: The epochs, first to last; the last may be a part of one.
         epochs: Passes over the training images, a fraction where the time was up within one.
         seconds: Time of all epochs, over all calls if the training was resumed.
     """
 
     accuracy: float
-    test_accuracy: float
+    test_accuracy: float | None
     curve: tuple[Epoch, ...]
     epochs: float
     seconds: float
@@ -99,11 +99,12 @@ def evaluate(
     """
     check_fit(network, data)
     images, labels = split_tensor(network, data, split), data.labels(split)
+    layout = channels_last(network)
     mode = network.training
     network.eval()
     try:
         right = sum(
-            int((network(batch).argmax(1) == target).sum().item())
+            int((network(batch.contiguous(memory_format=layout)).argmax(1) == target).sum().item())
             for batch, target in zip(
                 images.split(batch_size), labels.split(batch_size), strict=True
             )
@@ -121,6 +122,7 @@ def train(
     budget_s: float | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: Path | None = None,
+    test: bool = True,
 ) -> TrainingResult:
     """Train a network in place.
 
@@ -134,6 +136,8 @@ def train(
         on_epoch: Called after each epoch.
         checkpoint: A file that is written after each epoch, and from which an
             interrupted training goes on as if it had not been interrupted.
+        test: Evaluate on the test images at the end. What a search sees must not
+            have seen them.
 
     Raises:
         DataError: The data do not fit the network.
@@ -154,7 +158,7 @@ def train(
     network.eval()
     return TrainingResult(
         run.curve[-1].accuracy,
-        evaluate(network, data, "test"),
+        evaluate(network, data, "test") if test else None,
         tuple(run.curve),
         run.steps / run.steps_per_epoch,
         sum(epoch.seconds for epoch in run.curve),
@@ -167,7 +171,7 @@ class _Run:
     def __init__(
         self, network: Network, data: ImageData, recipe: Recipe, budget_s: float | None
     ) -> None:
-        self.layout = memory_format(network)
+        self.layout = channels_last(network)
         self.network = network
         self.data, self.recipe, self.budget_s = data, recipe, budget_s
         self.images = split_tensor(network, data, "train")
@@ -234,7 +238,7 @@ class _Run:
             "architecture": self.network.architecture.digest,
             "recipe": self.recipe.to_json(),
             "data": self.data.name,
-            "images": len(self.labels),
+            "images": self.data.digest,
         }
 
     def state(self) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from hwnas.errors import SpecError
 class Recipe:
     """Stochastic gradient descent with Nesterov momentum and a cosine schedule.
 
-    The defaults suit networks of a few million operations on small images.
+    The defaults suit networks of a few million operations on a few thousand small
+    images and few epochs: steps are then what is short, so batches are small and
+    the rate is high.
 
     Args:
         epochs: Passes over the training images.
@@ -30,8 +32,8 @@ class Recipe:
     """
 
     epochs: int = 10
-    batch_size: int = 64
-    learning_rate: float = 0.1
+    batch_size: int = 32
+    learning_rate: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
