@@ -1,7 +1,11 @@
+import pickle
+
 import numpy as np
 import pytest
 
+from hwnas.errors import UnknownNameError
 from hwnas.estimators import Budget
+from hwnas.estimators.size import SizeScore
 from hwnas.estimators.zero_shot import MacsScore, ParametersScore
 from hwnas.spaces import BLOCKS, Architecture, BlockSpec, space
 from hwnas.spaces.graph import INPUT
@@ -46,3 +50,9 @@ def test_names_and_provenance():
         found = score.estimate(Architecture((3, 8, 8), (CONV,)), Budget(epochs=1))
         assert score.name == name and found.provenance == {"estimator": name}
         assert isinstance(found.value, float)
+
+
+def test_scores_can_be_sent_to_a_process_and_other_sizes_are_refused():
+    assert pickle.loads(pickle.dumps(ParametersScore())).name == "parameters"
+    with pytest.raises(UnknownNameError, match="did you mean macs"):
+        SizeScore("mac")
