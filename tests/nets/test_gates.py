@@ -87,6 +87,12 @@ def test_gradients_are_the_slopes_of_the_loss_in_the_gates(name):
                     for moved in ((1 - step[0], -step[1]), (1 + step[0], step[1]))
                 )
                 differences.append(float(high - low) / (2 * STEP))
+            # Fully opened, the gate gives the network of the changed genotype: the span is whole.
+            changed = [*genes]
+            changed[gene] = value
+            opened = gated_loss(network, images, genes, gene, value, (0, 1), criterion)
+            expected = criterion(network(images, changed))
+            assert float(opened) == pytest.approx(float(expected), rel=1e-9)
         assert found[gene] == pytest.approx(differences, **FOUND)
         # The alternative's slope must count for something; the main path's may vanish, where
         # batch norm undoes the gate's scale.
@@ -103,6 +109,21 @@ def test_a_gene_that_no_slot_of_the_path_needs_has_equal_slopes():
         network, images, genes, {gene: 2}, lambda logits: logits.square().sum()
     )
     assert found[gene][0] == found[gene][1]
+
+
+@pytest.mark.parametrize(
+    ("gene", "slots"),
+    [
+        ("width", range(0, 12)),
+        ("stage2.depth", range(5, 8)),
+        ("stage2.squeeze_excite", range(5, 8)),
+        ("stage2.block2.kernel", range(6, 7)),
+    ],
+)
+def test_a_span_reaches_from_the_first_to_the_last_slot_of_a_gene(gene, slots):
+    own = space("mobilenet-32")
+    index = [choice.name for choice in own.choices].index(gene)
+    assert gene_span(own, index) == slots
 
 
 @pytest.mark.parametrize("name", ["mobilenet-32", "resnet-32"])
