@@ -2,42 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
+from hwnas.errors import UnknownNameError
 from hwnas.estimators.base import Budget, Estimate
 from hwnas.nets.layers import live_nodes
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.graph import LayerGraph, Node
-
-
-class ParametersScore:
-    """The number of trained parameters that the output depends on."""
-
-    name = "parameters"
-
-    def estimate(self, architecture: Architecture, budget: Budget) -> Estimate:
-        """The score of one architecture; the budget does not matter.
-
-        Args:
-            architecture: What to score.
-            budget: Ignored.
-        """
-        return _summed(self.name, architecture, _parameters)
-
-
-class MacsScore:
-    """The multiply-accumulate operations for one image that the output depends on."""
-
-    name = "macs"
-
-    def estimate(self, architecture: Architecture, budget: Budget) -> Estimate:
-        """The score of one architecture; the budget does not matter.
-
-        Args:
-            architecture: What to score.
-            budget: Ignored.
-        """
-        return _summed(self.name, architecture, _macs)
 
 
 def _parameters(graph: LayerGraph, node: Node) -> int:
@@ -49,11 +21,47 @@ def _macs(graph: LayerGraph, node: Node) -> int:
     return node.layer.macs(*graph.node_input_shapes(node))
 
 
-def _summed(
-    name: str, architecture: Architecture, count: Callable[[LayerGraph, Node], int]
-) -> Estimate:
-    start = time.perf_counter()
-    total = sum(
-        count(item.graph, node) for item in architecture.placed for node in live_nodes(item.graph)
-    )
-    return Estimate(float(total), time.perf_counter() - start, {"estimator": name})
+_COUNTS: Mapping[str, Callable[[LayerGraph, Node], int]] = {
+    "parameters": _parameters,
+    "macs": _macs,
+}
+
+
+class SizeScore:
+    """A size of the layers that the output depends on, as a score.
+
+    Args:
+        name: ``"parameters"`` for the number of trained parameters, ``"macs"``
+            for the multiply-accumulate operations for one image.
+
+    Raises:
+        UnknownNameError: There is no such size.
+    """
+
+    def __init__(self, name: str) -> None:
+        if name not in _COUNTS:
+            raise UnknownNameError("size", name, _COUNTS)
+        self.name = name
+
+    def estimate(self, architecture: Architecture, budget: Budget) -> Estimate:
+        """The score of one architecture; the budget does not matter.
+
+        Args:
+            architecture: What to score.
+            budget: Ignored.
+        """
+        start = time.perf_counter()
+        count = _COUNTS[self.name]
+        total = sum(
+            count(item.graph, node)
+            for item in architecture.placed
+            for node in live_nodes(item.graph)
+        )
+        return Estimate(float(total), time.perf_counter() - start, {"estimator": self.name})
+
+
+ParametersScore = partial(SizeScore, "parameters")
+"""The number of trained parameters."""
+
+MacsScore = partial(SizeScore, "macs")
+"""The multiply-accumulate operations for one image."""

@@ -42,16 +42,18 @@ def network_to_onnx(network: Network, metadata: Mapping[str, str] | None = None)
         # only need for other networks; the user can change neither.
         warnings.simplefilter("ignore")
         log.setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["output"],
-            verbose=False,
-        )
-    log.setLevel(level)
+        try:
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["input"],
+                output_names=["output"],
+                verbose=False,
+            )
+        finally:
+            log.setLevel(level)
     if program is None:
         raise PromiseError("torch's exporter gave no model")
     model = program.model_proto

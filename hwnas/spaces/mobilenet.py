@@ -3,15 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 
-from hwnas.errors import SpecError
 from hwnas.spaces.architecture import PlacedBlock
-from hwnas.spaces.blocks import BlockSpec, round_channels
-from hwnas.spaces.layers import Shape
+from hwnas.spaces.blocks import round_channels
+from hwnas.spaces.chain import check_classes, image_sizes, place, reference, side_after
 from hwnas.spaces.space import Choice, SearchSpace, Slot
-
-
-def _after(size: int, stride: int) -> int:
-    return -(-size // stride)
 
 
 def mobilenet(
@@ -56,27 +51,15 @@ def mobilenet(
     Raises:
         SpecError: The image is too small for the strides, or a value is out of range.
     """
-    sizes = [max(1, round(image_size * ratio)) for ratio in resolutions]
-    total_stride = stem[1]
-    for _, stride in stages:
-        total_stride *= stride
-    if min(sizes) < total_stride:
-        raise SpecError(
-            f"space '{name}': images of {min(sizes)} pixels are too small for a network that "
-            f"shrinks them {total_stride} times; image_size must be at least "
-            f"{-(-total_stride * image_size // min(sizes))}"
-        )
-    if classes < 2:
-        raise SpecError(f"space '{name}': classes must be at least 2, received {classes}")
+    strides = (stem[1], *(stride for _, stride in stages))
+    sizes = image_sizes(name, image_size, resolutions, strides)
+    check_classes(name, classes)
 
     choices = [
         Choice("resolution", tuple(sizes)),
         Choice("width", tuple(widths)),
     ]
     slots: list[Slot] = []
-
-    def place(kind: str, shape: Shape, **arguments: int | str | bool) -> PlacedBlock:
-        return PlacedBlock(BlockSpec.of(kind, **arguments), shape)
 
     def first(size: int, width: float) -> PlacedBlock:
         return place(
@@ -89,7 +72,7 @@ def mobilenet(
         )
 
     def separable(size: int, width: float) -> PlacedBlock:
-        channels, side = round_channels(stem[0] * width), _after(size, stem[1])
+        channels, side = round_channels(stem[0] * width), side_after(size, strides[:1])
         return place(
             "depthwise_separable",
             (channels, side, side),
@@ -111,13 +94,12 @@ def mobilenet(
     ) -> PlacedBlock | None:
         if position >= depth:
             return None
-        side = _after(size, stem[1])
-        for _, stride in stages[:stage]:
-            side = _after(side, stride)
+        # A stage's first block has its stride; the others receive what that one gives.
+        side = side_after(size, strides[: stage + 1 + (position > 0)])
         before = stem[0] if stage == 0 else stages[stage - 1][0]
         own, stride = stages[stage]
         if position > 0:
-            side, before = _after(side, stride), own
+            before = own
         return place(
             "inverted_bottleneck",
             (round_channels(before * width), side, side),
@@ -130,9 +112,7 @@ def mobilenet(
         )
 
     def head(size: int, width: float) -> PlacedBlock:
-        side = _after(size, stem[1])
-        for _, stride in stages:
-            side = _after(side, stride)
+        side = side_after(size, strides)
         return place(
             "mobile_classifier",
             (round_channels(stages[-1][0] * width), side, side),
@@ -172,17 +152,5 @@ def mobilenet(
         resolution=0,
         classes=classes,
     )
-    middle = 1.0 if 1.0 in widths else max(widths)
-    reference: dict[str, int | float | bool] = {"resolution": max(sizes), "width": middle}
-    for choice in choices[2:]:
-        part = choice.name.rsplit(".", 1)[1]
-        if part == "depth":
-            reference[choice.name] = sorted(depths)[len(depths) // 2]
-        elif part == "kernel":
-            reference[choice.name] = 3
-        elif part == "expansion":
-            reference[choice.name] = max(expansions)
-    space.references["mobilenetv2-like"] = space.encode(
-        {key: value for key, value in reference.items() if key in {c.name for c in choices}}
-    )
+    space.references["mobilenetv2-like"] = reference(space, kernel=lambda _: 3, expansion=max)
     return space

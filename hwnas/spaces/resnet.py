@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
-from hwnas.errors import SpecError
 from hwnas.spaces.architecture import PlacedBlock
-from hwnas.spaces.blocks import BlockSpec, round_channels
-from hwnas.spaces.layers import Shape
+from hwnas.spaces.blocks import round_channels
+from hwnas.spaces.chain import check_classes, image_sizes, place, reference, side_after
 from hwnas.spaces.space import Choice, SearchSpace, Slot
 
 
@@ -48,32 +47,17 @@ def resnet(
     Raises:
         SpecError: The image is too small for the strides, or a value is out of range.
     """
-    sizes = [max(1, round(image_size * ratio)) for ratio in resolutions]
     stem_channels, stem_kernel, pooled = stem
-    stem_stride = 4 if pooled else 1
-    total_stride = stem_stride
-    for _, stride in stages:
-        total_stride *= stride
-    if min(sizes) < total_stride:
-        raise SpecError(
-            f"space '{name}': images of {min(sizes)} pixels are too small for a network that "
-            f"shrinks them {total_stride} times; image_size must be at least "
-            f"{-(-total_stride * image_size // min(sizes))}"
-        )
-    if classes < 2:
-        raise SpecError(f"space '{name}': classes must be at least 2, received {classes}")
+    stem_strides = (2, 2) if pooled else ()
+    strides = (*stem_strides, *(stride for _, stride in stages))
+    sizes = image_sizes(name, image_size, resolutions, strides)
+    check_classes(name, classes)
 
     choices = [Choice("resolution", tuple(sizes)), Choice("width", tuple(widths))]
     slots: list[Slot] = []
 
-    def place(kind: str, shape: Shape, **arguments: int | str | bool) -> PlacedBlock:
-        return PlacedBlock(BlockSpec.of(kind, **arguments), shape)
-
     def side_before(size: int, stage: int) -> int:
-        side = (size + 3) // 4 if pooled else size
-        for _, stride in stages[:stage]:
-            side = -(-side // stride)
-        return side
+        return side_after(size, strides[: len(stem_strides) + stage])
 
     def first(size: int, width: float) -> PlacedBlock:
         return place(
@@ -135,12 +119,5 @@ def resnet(
         resolution=0,
         classes=classes,
     )
-    reference: dict[str, int | float | bool] = {
-        "resolution": max(sizes),
-        "width": 1.0 if 1.0 in widths else max(widths),
-    }
-    for choice in choices[2:]:
-        if choice.name.endswith(".depth"):
-            reference[choice.name] = sorted(depths)[len(depths) // 2]
-    space.references["resnet-like"] = space.encode(reference)
+    space.references["resnet-like"] = reference(space)
     return space

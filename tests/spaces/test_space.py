@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.errors import SpecError, UnknownNameError
+from hwnas.errors import SpecError
 from hwnas.spaces import Choice, SearchSpace, Slot, space
 
 NAMES = ["mobilenet", "mobilenet-32", "resnet", "resnet-32"]
@@ -22,14 +22,6 @@ def test_samples_decode_to_networks_with_the_classes(name):
                 if (block := found.slot_block(slot, [row[c] for c in slot.choices]))
             ]
             assert placed == [block.key for block in architecture.placed]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_references_belong_to_the_space(name):
-    found = space(name)
-    assert found.references
-    for genes in found.references.values():
-        assert found.encode(found.values(genes)) == genes
 
 
 @settings(max_examples=25, deadline=None)
@@ -73,31 +65,34 @@ def test_sampling_is_uniform_over_architectures():
     assert ((counts - 1000) ** 2 / 1000).sum() < 32
 
 
-def test_overrides_set_image_size_and_classes():
-    found = space("mobilenet-32:image_size=48,classes=7,input_channels=1")
-    architecture = found.decode(found.references["mobilenetv2-like"])
-    assert architecture.input_shape == (1, 48, 48)
-    assert architecture.output_shape == (7,)
-
-
-@pytest.mark.parametrize(
-    ("text", "error", "says"),
-    [
-        ("mobilnet", UnknownNameError, "did you mean mobilenet"),
-        ("mobilenet-32:depth=3", SpecError, "it has image_size, classes, input_channels"),
-        ("mobilenet-32:classes=x", SpecError, "positive whole number"),
-        ("mobilenet-32:classes=1", SpecError, "at least 2"),
-        ("mobilenet-32:image_size=4", SpecError, "image_size must be at least"),
-    ],
-)
-def test_wrong_names_and_settings_say_what_is_allowed(text, error, says):
-    with pytest.raises(error, match=says):
-        space(text)
-
-
 def test_genes_out_of_range_are_refused():
     found = space("resnet-32")
     with pytest.raises(SpecError, match="genes, received 1"):
         found.decode([0])
     with pytest.raises(SpecError, match="must be 0 to"):
         found.decode([9] * found.length)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"dept": 1}, "has no choice 'dept'; it has depth, a, b"),
+        ({"depth": 9}, "choice 'depth' must be one of 1, 2, 3, received 9"),
+    ],
+)
+def test_values_that_are_not_of_the_space_are_refused(values, says):
+    with pytest.raises(SpecError, match=says):
+        small().encode(values)
+
+
+@pytest.mark.parametrize(
+    ("choices", "says"),
+    [
+        ([Choice("a", ())], "'a' has no values"),
+        ([Choice("a", (1,), 1), Choice("b", (1,))], "'a' stands before its parent"),
+        ([Choice("a", (1,)), Choice("b", (1,), 0), Choice("c", (1,), 1)], "'c': a parent cannot"),
+    ],
+)
+def test_choices_that_make_no_space_are_refused(choices, says):
+    with pytest.raises(SpecError, match=says):
+        SearchSpace("s", choices, [], input_channels=3, image_sizes=[8], resolution=None, classes=2)

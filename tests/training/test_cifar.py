@@ -100,3 +100,16 @@ def test_torn_and_missing_files_are_refused(tmp_path):
         read_batch(path)
     with pytest.raises(DataError, match="no dictionary"):
         read_batch(write(path, [1]))
+
+
+def test_a_pickle_cannot_change_the_reader(tmp_path):
+    path = tmp_path / "batch"
+    # BUILD with a pair as its state would set attributes of the function.
+    path.write_bytes(b"\x80\x02c_codecs\nencode\nN}X\x0c\0\0\0__defaults__N\x85s\x86b.")
+    with pytest.raises(DataError, match="it changes a function"):
+        read_batch(path)
+
+
+def test_images_can_be_written_to(tmp_path):
+    # torch warns of arrays that cannot.
+    assert read_batch(write(tmp_path / "batch", batch())).images.flags.writeable

@@ -6,6 +6,7 @@ import pytest
 
 from hwnas.errors import DataError
 from hwnas.training import load_data
+from hwnas.training.idx import read_idx
 
 
 def encoded(array, magic=None):
@@ -68,3 +69,10 @@ def test_a_missing_file_is_named(folder):
     (folder / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(DataError, match="train-labels-idx1-ubyte"):
         load_data(folder)
+
+
+def test_arrays_can_be_written_to(tmp_path):
+    (tmp_path / "labels").write_bytes(encoded(np.array([5, 6], np.uint8)))
+    found = read_idx(tmp_path / "labels", 1)
+    # torch warns of arrays that cannot.
+    assert found.tolist() == [5, 6] and found.flags.writeable

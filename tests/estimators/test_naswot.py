@@ -1,0 +1,64 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from hwnas.errors import DataError
+from hwnas.estimators import Budget
+from hwnas.estimators.naswot import NaswotScore, activation_kernel, naswot
+from hwnas.nets import Network
+from hwnas.spaces.architecture import Architecture
+from hwnas.spaces.blocks import BlockSpec
+from hwnas.training.images import ImageData, Split
+
+IMAGES = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_naswot_by_hand(tiny):
+    conv = next(iter(tiny.parameters())).detach().numpy()[:, :, 0, 0]
+    hidden = np.einsum("oc,nchw->nohw", conv, IMAGES.numpy())
+    codes = (hidden > hidden.mean((0, 2, 3), keepdims=True)).reshape(5, -1)
+    kernel = np.array([[(a == b).sum() for b in codes] for a in codes], float)
+    assert np.array_equal(activation_kernel(tiny, IMAGES).numpy(), kernel)
+    assert naswot(tiny, IMAGES) == pytest.approx(np.linalg.slogdet(kernel)[1])
+
+
+def test_the_network_is_left_as_it_was(tiny):
+    before = {name: value.clone() for name, value in tiny.state_dict().items()}
+    naswot(tiny.train(), IMAGES)
+    after = tiny.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_images_that_are_not_told_apart_lower_the_score_but_keep_it_finite(tiny):
+    same = torch.cat([IMAGES[:4], IMAGES[:1]])
+    assert math.isfinite(naswot(tiny, same))
+    assert naswot(tiny, same) < naswot(tiny, IMAGES)
+
+
+def test_a_network_without_activations_has_a_finite_score():
+    network = Network(Architecture((3, 4, 4), (BlockSpec.of("classifier", classes=2),)))
+    assert not activation_kernel(network, IMAGES).any()
+    assert math.isfinite(naswot(network, IMAGES))
+
+
+def test_images_that_repeat_are_left_out(data):
+    data.train.images[:20] = data.train.images[0]
+    assert len(NaswotScore(data).batch()) == 5
+
+
+def test_the_batch_is_of_the_training_images_and_changes_with_the_seed(data):
+    first, again, other = (NaswotScore(data, seed=s, batch_size=6).batch() for s in (0, 0, 1))
+    assert first == again != other
+    assert len(set(first)) == 6 and set(first) <= set(range(24))
+
+
+def test_images_that_do_not_fit_are_refused(data, tiny):
+    found = NaswotScore(data, batch_size=6).estimate(tiny.architecture, Budget())
+    assert found.provenance == {"estimator": "naswot", "data": "noise", "seed": 0, "images": 6}
+    parts = (data.train, data.validation, data.test)
+    pairs = (Split(part.images.repeat(2, 1), part.labels) for part in parts)
+    two_channels = ImageData("two", 2, ("a", "b"), *pairs)
+    with pytest.raises(DataError, match="images of 2 channels"):
+        NaswotScore(two_channels).estimate(tiny.architecture, Budget())

@@ -1,0 +1,135 @@
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from hwnas.export import layers_onnx
+from hwnas.export.layers_onnx import OnnxWriter, architecture_to_onnx, chain_to_onnx
+from hwnas.kernels import FUSION, lower
+from hwnas.nets import apply_layer
+from hwnas.runtimes import runtime
+from hwnas.spaces import Architecture, BlockSpec, GraphBuilder, space
+from hwnas.spaces.graph import INPUT
+from hwnas.spaces.layers import (
+    ACTIVATIONS,
+    Activation,
+    Add,
+    Conv2d,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    Linear,
+    Pool2d,
+    Scale,
+)
+
+RULES = FUSION["onnxruntime"]
+SMALL = Architecture(
+    (3, 8, 8),
+    (
+        BlockSpec.of("conv", channels=8, kernel=3, stride=2, activation="relu"),
+        BlockSpec.of("classifier", classes=3),
+    ),
+)
+
+
+def weights(model):
+    return {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
+
+
+def test_every_layer_can_be_written():
+    assert set(layers_onnx._WRITERS) == set(Layer.__subclasses__())
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        *((Activation(kind), (2, 5, 4)) for kind in ACTIVATIONS),
+        (Pool2d("max", 3, 2), (2, 7, 8)),
+        (Pool2d("average", 3, 2), (2, 7, 8)),
+        (Pool2d("average", 5, 1), (2, 6, 6)),
+        (GlobalAveragePool(), (2, 5, 4)),
+        (Flatten(), (2, 5, 4)),
+        (Conv2d(6, 3, 2, bias=True), (4, 7, 8)),
+        (Conv2d(6, 5, groups=2), (4, 7, 8)),
+        (Linear(3), (5,)),
+    ],
+    ids=str,
+)
+def test_layers_mean_in_onnx_what_they_mean_in_torch(layer, shape):
+    builder = GraphBuilder(shape)
+    builder.add("own", layer, INPUT)
+    writer = OnnxWriter(shape, batch=2)
+    writer.append(builder.build(), "b")
+    model = writer.model("own")
+    onnx.checker.check_model(model, full_check=True)
+    # Wide enough to reach both ends of every activation.
+    image = 6 * np.random.default_rng(1).standard_normal((2, *shape), np.float32)
+    actual = runtime("onnxruntime").run(model.SerializeToString(), {"input": image})["output"]
+    parameters = {
+        name.removeprefix("b.own."): torch.from_numpy(value.copy())
+        for name, value in weights(model).items()
+        if layer.parameter_shapes(shape)
+    }
+    expected = apply_layer(layer, [torch.from_numpy(image)], parameters).numpy()
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "second"), [(Add(), np.add), (Scale(), np.multiply)], ids=["add", "scale"]
+)
+def test_layers_of_two_inputs(layer, second):
+    builder = GraphBuilder((2, 5, 4))
+    other = builder.add("pool", GlobalAveragePool(), INPUT)
+    if isinstance(layer, Add):
+        other = INPUT
+    builder.add("own", layer, INPUT, other)
+    writer = OnnxWriter((2, 5, 4))
+    writer.append(builder.build(), "b")
+    image = np.random.default_rng(1).standard_normal((1, 2, 5, 4), np.float32)
+    found = runtime("onnxruntime").run(writer.model("own").SerializeToString(), {"input": image})
+    factor = image if isinstance(layer, Add) else image.mean((2, 3), keepdims=True)
+    np.testing.assert_allclose(found["output"], second(image, factor), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mobilenet-32", "resnet-32"])
+def test_a_skeleton_has_the_kernels_of_the_whole_model(name):
+    own = space(name)
+    architecture = own.decode(next(iter(own.references.values())))
+    made = {
+        skeleton: chain_to_onnx(
+            architecture.placed, architecture.input_shape, name="n", skeleton=skeleton
+        )
+        for skeleton in (False, True)
+    }
+    whole = lower(made[False], RULES).kernels
+    assert lower(made[True], RULES, shapes_known=True).kernels == whole
+    assert made[True].ByteSize() < made[False].ByteSize() / 4
+
+
+def test_models_are_valid_and_come_from_the_seed():
+    first, again, other = (architecture_to_onnx(SMALL, seed=seed) for seed in (0, 0, 1))
+    onnx.checker.check_model(first, full_check=True)
+    assert first.SerializeToString() == again.SerializeToString() != other.SerializeToString()
+    assert first.graph.name == SMALL.digest
+
+
+def test_the_batch_is_static():
+    model = architecture_to_onnx(SMALL, batch=5)
+    feeds = {"input": np.ones((5, 3, 8, 8), np.float32)}
+    assert runtime("onnxruntime").run(model.SerializeToString(), feeds)["output"].shape == (5, 3)
+
+
+def test_random_weights_keep_activations_in_size():
+    own = space("resnet-32")
+    model = architecture_to_onnx(own.decode(own.references["resnet-like"]))
+    image = np.random.default_rng(0).standard_normal((1, 3, 32, 32), np.float32)
+    output = runtime("onnxruntime").run(model.SerializeToString(), {"input": image})["output"]
+    assert 1e-3 < np.abs(output).max() < 1e3
+
+
+def test_what_stands_around_a_part_is_one_depthwise_convolution():
+    writer = OnnxWriter((16, 4, 4))
+    writer.depthwise_1x1("edge")
+    (kernel,) = lower(writer.model("edge"), RULES).kernels
+    assert kernel.family == "depthwise" and kernel.macs == 16 * 4 * 4

@@ -1,0 +1,68 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hwnas.export.layers_onnx import architecture_to_onnx, chain_to_onnx
+from hwnas.kernels import FUSION, FusionRules, lower
+from hwnas.runtimes import runtime
+from hwnas.spaces import BlockSpec, PlacedBlock, space
+
+RULES = FUSION["onnxruntime"]
+NAMES = ["mobilenet-32", "resnet-32", "mobilenet:image_size=96", "resnet:image_size=96"]
+
+
+def counted(model, rules):
+    found = Counter()
+    for kernel, count in lower(model, rules).kernels.items():
+        found["+".join((kernel.op, *kernel.fused))] += count
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fusion_is_that_of_the_runtime(name):
+    """At least 99 % of the nodes agree with the graph that ONNX Runtime writes."""
+    found, agree, total = space(name), 0, 0
+    for row in found.sample(np.random.default_rng(1), 3, over="choices"):
+        model = architecture_to_onnx(found.decode(row))
+        own = counted(model, RULES)
+        theirs = runtime("onnxruntime").fused_graph(model.SerializeToString())
+        agree += sum((own & theirs).values())
+        total += max(sum(own.values()), sum(theirs.values()))
+    assert agree >= 0.99 * total
+
+
+def test_rules_decide_what_is_fused():
+    spec = BlockSpec.of("bottleneck", channels=32, width=16, stride=1, groups=1, activation="relu")
+    model = chain_to_onnx([PlacedBlock(spec, (32, 8, 8))] * 2, (32, 8, 8), name="two")
+    nothing = FusionRules(removed=frozenset())
+    assert counted(model, nothing) == {"Conv": 6, "BatchNormalization": 6, "Relu": 6, "Add": 2}
+    folded = FusionRules(removed=frozenset(), folded={"Conv": frozenset({"BatchNormalization"})})
+    assert counted(model, folded) == {"Conv": 6, "Relu": 6, "Add": 2}
+    active = FusionRules(
+        removed=frozenset(), folded=folded.folded, activations={"Conv": frozenset({"Relu"})}
+    )
+    assert counted(model, active) == {"Conv": 2, "Conv+Relu": 4, "Add": 2, "Relu": 2}
+
+
+@pytest.mark.parametrize(
+    ("op", "groups", "data", "weight", "blocked"),
+    [
+        # Few input channels are read from the plain layout into a blocked one.
+        ("Conv", 1, (1, 3, 8, 8), (16, 3, 3, 3), True),
+        ("Conv", 1, (1, 18, 8, 8), (16, 18, 3, 3), False),
+        ("Conv", 1, (1, 20, 8, 8), (16, 20, 3, 3), True),
+        ("Conv", 24, (1, 24, 8, 8), (24, 1, 3, 3), True),
+        ("Conv", 6, (1, 6, 8, 8), (6, 1, 3, 3), False),
+        ("Conv", 2, (1, 32, 8, 8), (32, 16, 3, 3), True),
+        ("Conv", 4, (1, 32, 8, 8), (32, 8, 3, 3), False),
+        ("Conv", 1, (1, 16, 8, 8), None, False),
+        ("Relu", 1, (1, 16, 8, 8), None, True),
+        ("Relu", 1, (1, 18, 8, 8), None, False),
+        ("Relu", 1, (1, 16), None, False),
+        ("Softmax", 1, (1, 16, 8, 8), None, False),
+    ],
+)
+def test_what_runs_on_channel_blocks(op, groups, data, weight, blocked):
+    assert RULES.runs_blocked(op, groups, data, weight) is blocked
+    assert not FusionRules(removed=frozenset()).runs_blocked(op, groups, data, weight)
