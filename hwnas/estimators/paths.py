@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hwnas.errors import DataError, DivergedError
+from hwnas.errors import DataError, DivergedError, RequestError
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.gates import gate_gradients, shape_genes
 from hwnas.nets.parameters import channels_last
@@ -55,6 +55,7 @@ class PathTrainer:
             )
         self.space = space
         self.data = data
+        self.seed = seed
         self.total_steps = total_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -141,6 +142,7 @@ class PathTrainer:
                 "optimiser": self._optimiser.state_dict(),
                 "generator": self._generator.get_state(),
                 "step": self._step,
+                "seed": self.seed,
             },
         )
 
@@ -149,8 +151,14 @@ class PathTrainer:
 
         Raises:
             StorageError: The file cannot be read.
+        RequestError: It is of another seed, whose weights saw what is held out here.
         """
         state = load_state(path)
+        if state["seed"] != self.seed:
+            raise RequestError(
+                f"'{path}' has shared weights of seed {state['seed']}, this search has seed "
+                f"{self.seed}; give another --run folder"
+            )
         self.network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._generator.set_state(state["generator"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwnas.errors import DataError, DivergedError, SpecError, StorageError
+from hwnas.errors import DataError, DivergedError, RequestError, SpecError, StorageError
 from hwnas.estimators import PathTrainer
 from hwnas.spaces import space
 from hwnas.training.images import ImageData, Split
@@ -100,3 +100,9 @@ def test_other_classes_and_too_few_images_are_refused(data):
     few = Split(data.train.images[:3], data.train.labels[:3])
     with pytest.raises(DataError, match="has 3 training images; at least 4"):
         trainer(replace(data, train=few))
+
+
+def test_weights_of_another_seed_are_refused(data, tmp_path):
+    trainer(data, seed=1).save(tmp_path / "weights")
+    with pytest.raises(RequestError, match="seed 1, this search has seed 0"):
+        trainer(data).load(tmp_path / "weights")

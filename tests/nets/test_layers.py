@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -62,3 +65,25 @@ def test_layers_that_nothing_depends_on_are_left_out():
 def test_an_unknown_layer_is_refused():
     with pytest.raises(SpecError, match="no meaning in torch"):
         apply_layer(Layer(), [torch.zeros(1)], {})
+
+
+STRIDED = """
+import torch
+from hwnas.nets import apply_layer
+from hwnas.spaces.layers import Conv2d
+
+torch.set_num_threads(2)
+layer = Conv2d(out_channels=16, kernel=1, stride=2)
+weight = torch.randn(16, 8, 1, 1, requires_grad=True)
+for batch in (63, 61, 33, 64):
+    image = torch.randn(batch, 8, 16, 16).contiguous(memory_format=torch.channels_last)
+    for _ in range(20):
+        apply_layer(layer, [image], {"weight": weight}).square().sum().backward()
+print("done")
+"""
+
+
+def test_strided_convolutions_of_few_channels_train_on_two_threads():
+    # Without the contiguous input the process dies of a segmentation fault.
+    result = subprocess.run([sys.executable, "-c", STRIDED], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "done\n"), result.stderr

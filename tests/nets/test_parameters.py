@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from hwnas.nets import Network
-from hwnas.nets.parameters import holder, memory_format, tensors
+from hwnas.nets.parameters import channels_last, holder, tensors
 from hwnas.spaces import Architecture, BlockSpec
 
 
@@ -28,29 +28,15 @@ def test_tensors_are_those_that_the_module_has_now():
         tensors(module, ("bias",))
 
 
-@pytest.mark.parametrize(
-    ("spec", "layout"),
-    [
-        (
-            BlockSpec.of("depthwise_separable", channels=16, kernel=3, stride=1, activation="relu"),
-            torch.channels_last,
-        ),
-        (
-            BlockSpec.of("conv", channels=16, kernel=3, stride=1, activation="relu"),
-            torch.contiguous_format,
-        ),
-    ],
-    ids=["depthwise", "dense"],
-)
-def test_only_depthwise_networks_are_brought_to_channels_last(spec, layout):
+def test_the_layout_changes_where_numbers_lie_not_what_they_are():
+    spec = BlockSpec.of("depthwise_separable", channels=16, kernel=3, stride=1, activation="relu")
     network = Network(Architecture((32, 8, 8), (spec,)))
     images = torch.randn(2, 32, 8, 8, generator=torch.Generator().manual_seed(0))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     expected = network(images)
-    assert memory_format(network) is layout
+    assert channels_last(network) is torch.channels_last
     weights = [value for value in network.parameters() if value.ndim == 4]
-    assert all(value.is_contiguous(memory_format=layout) for value in weights)
-    # The layout changes where numbers lie, not what they are.
+    assert all(value.is_contiguous(memory_format=torch.channels_last) for value in weights)
     for name, value in network.named_parameters():
         assert torch.equal(value, before[name])
     torch.testing.assert_close(network(images), expected)
