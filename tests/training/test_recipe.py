@@ -34,7 +34,9 @@ def test_values_out_of_range_are_refused_by_name(name, value):
 
 
 def test_values_at_the_edges_are_allowed():
-    own = Recipe(epochs=1, batch_size=1, momentum=0, weight_decay=0, shift=0.5, warmup=1)
+    own = Recipe(
+        epochs=1, batch_size=1, learning_rate=0.1, momentum=0, weight_decay=0, shift=0.5, warmup=1
+    )
     assert own.rate(0.5) == pytest.approx(0.05)
 
 
