@@ -13,13 +13,14 @@ import torch
 
 from hwnas.errors import StorageError
 from hwnas.search.constraint import Genotype, LatencyConstraint, genes, rows
+from hwnas.search.dual import Dual
 from hwnas.search.expectation import ExpectedLatency
 from hwnas.spaces.space import Genotypes, SearchSpace
 
 DRAWN = 4000
 BASELINE_DECAY = 0.9
-DUAL_RATE = 0.1
 NEAR = 0.95
+FULL = 0.98
 CHECKPOINT_S = 10.0
 
 
@@ -94,7 +95,7 @@ class GradientSearch:
         model: PathModel,
         steps: int = 300,
         warmup: float = 0.35,
-        rate: float = 0.05,
+        rate: float = 0.1,
         folder: Path | None = None,
         budget_s: float | None = None,
         on_step: OnStep | None = None,
@@ -112,6 +113,7 @@ class GradientSearch:
         self.step = 0
         self.spent_s = 0.0
         self._whole = True
+        self.dual = Dual()
         self.multiplier = 0.0
         self.baseline: float | None = None
         self.proposed: set[Genotype] = set()
@@ -119,7 +121,7 @@ class GradientSearch:
             torch.zeros(len(choice.values), dtype=torch.float64, requires_grad=True)
             for choice in space.choices
         ]
-        self._optimiser = torch.optim.Adam(self.logits, lr=rate, betas=(0.0, 0.999))
+        self._optimiser = torch.optim.Adam(self.logits, lr=rate, betas=(0.0, 0.99))
         self._expected = ExpectedLatency(space, constraint)
         self._on_step = on_step or (lambda step, steps, info: None)
         self._clock = clock
@@ -201,11 +203,13 @@ class GradientSearch:
             gradients[gene] += advantage * score
 
         expected, slopes = self._expected.gradient(self.logits, self.draw)
-        excess = expected / self.constraint.limit_ms - 1
-        self.multiplier = max(0.0, self.multiplier + DUAL_RATE * excess)
+        limit_ms = self.constraint.limit_ms
+        self.multiplier = self.dual.step(
+            expected / limit_ms, _norm(gradients), _norm(slopes) / limit_ms
+        )
         before = [item.detach().clone() for item in self.logits]
         for item, gradient, slope_ms in zip(self.logits, gradients, slopes, strict=True):
-            item.grad = gradient + self.multiplier * slope_ms / self.constraint.limit_ms
+            item.grad = gradient + self.multiplier * slope_ms / limit_ms
         self._optimiser.step()
         if self.multiplier == 0.0:
             self._keep_others(before, pairs)
@@ -246,8 +250,12 @@ class GradientSearch:
         found = {genes(row): self._log_probability(row) for row in candidates}
         if repaired is not None:
             found.setdefault(repaired, self._log_probability(rows([repaired])[0]))
+        if self.dual.level > 0:
+            for likely in sorted(found, key=lambda item: (-found[item], item))[:count]:
+                filled = self._fill(likely)
+                found.setdefault(filled, self._log_probability(rows([filled])[0]))
         # Where the limit has a price, what leaves part of it unused gives accuracy away.
-        least = NEAR * self.constraint.limit_ms if self.multiplier > 0 else 0.0
+        least = NEAR * self.constraint.limit_ms if self.dual.level > 0 else 0.0
         upper = (
             dict(zip(found, self.constraint.upper_ms(rows(list(found))), strict=True))
             if found
@@ -257,6 +265,21 @@ class GradientSearch:
         picked = [item for item in ranked if item not in self.proposed][:count]
         self.proposed |= set(picked)
         return picked
+
+    def _fill(self, start: Genotype) -> Genotype:
+        """The genotype with its likeliest slower values, until little of the limit is left."""
+        own, upper = start, float(self.constraint.upper_ms(rows([start]))[0])
+        for _ in range(2 * self.space.length):
+            moves = self.space.neighbours(own)
+            if upper >= FULL * self.constraint.limit_ms or not moves:
+                break
+            bounds = self.constraint.upper_ms(rows(moves))
+            usable = np.flatnonzero((bounds > upper) & (bounds <= self.constraint.limit_ms))
+            if len(usable) == 0:
+                break
+            pick = max(usable, key=lambda i: self._log_probability(rows([moves[i]])[0]))
+            own, upper = moves[pick], float(bounds[pick])
+        return own
 
     def _log_probability(self, row: np.ndarray) -> float:
         active = self.space.active(row[None])[0]
@@ -281,6 +304,7 @@ class GradientSearch:
             "step": self.step,
             "spent_s": self.spent_s,
             "multiplier": self.multiplier,
+            "dual": self.dual.state_dict(),
             "baseline": self.baseline,
             "rng": self.rng.bit_generator.state,
             "logits": [item.detach().tolist() for item in self.logits],
@@ -295,6 +319,7 @@ class GradientSearch:
         """Go on from what :meth:`state_dict` gave."""
         self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
         self.multiplier, self.baseline = float(state["multiplier"]), state["baseline"]
+        self.dual.load_state_dict(state["dual"])
         self.rng.bit_generator.state = state["rng"]
         with torch.no_grad():
             for item, values in zip(self.logits, state["logits"], strict=True):
@@ -354,3 +379,7 @@ class GradientSearch:
         if saved["constraint"] == self._identity():
             self.load_state_dict(saved["state"])
             self.model.load(path.parent / saved["weights"])
+
+
+def _norm(parts: Sequence[torch.Tensor]) -> float:
+    return math.sqrt(sum(float(part.square().sum()) for part in parts))
