@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-RATE = 0.15
-DAMPING = 4.0
+RATE = 0.08
+DAMPING = 1.0
 DECAY = 0.95
 LARGEST_EXCESS = 0.5
 
@@ -14,12 +14,15 @@ class Dual:
     """λ of the objective loss + λ·(latency/limit − 1), in the loss's units.
 
     Dual ascent: λ rises while the latency is above its limit and falls while it
-    is below, never under 0. Two things make it work without tuning. The excess
-    is measured as log(latency/limit), which has the sign of latency/limit − 1 but
-    treats half and twice the limit alike, and λ is counted in units of the ratio
-    of both gradients' norms, so that neither the loss's scale nor the device's
-    speed matters. A term proportional to the excess damps the oscillation that
-    ascent alone has (the augmented Lagrangian; Platt and Barr, 1988).
+    is below, never under 0. A term proportional to the excess damps the
+    oscillation that ascent alone has (Platt and Barr, 1988, "Constrained
+    differential optimization"; with the integral it makes the proportional and
+    integral terms of Stooke et al., 2020). Two departures make it work without
+    tuning. The excess is log(latency/limit), which has the sign of
+    latency/limit − 1 but treats half and twice the limit alike, and is clipped.
+    λ is counted in units of the ratio of both gradients' norms, each a moving
+    root mean square, so that neither the loss's scale nor the device's speed
+    matters.
     """
 
     def __init__(self) -> None:
@@ -37,7 +40,9 @@ class Dual:
         """
         self._loss_square = DECAY * self._loss_square + (1 - DECAY) * loss_norm**2
         self._latency_square = DECAY * self._latency_square + (1 - DECAY) * latency_norm**2
-        excess = max(-LARGEST_EXCESS, min(LARGEST_EXCESS, math.log(ratio)))
+        # A sampled expectation may come out at 0 or below: that is as slack as it gets.
+        excess = math.log(ratio) if ratio > 0 else -LARGEST_EXCESS
+        excess = max(-LARGEST_EXCESS, min(LARGEST_EXCESS, excess))
         self.level = max(0.0, self.level + RATE * excess)
         if self._latency_square == 0.0:
             return 0.0

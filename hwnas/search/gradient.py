@@ -121,7 +121,7 @@ class GradientSearch:
             torch.zeros(len(choice.values), dtype=torch.float64, requires_grad=True)
             for choice in space.choices
         ]
-        self._optimiser = torch.optim.Adam(self.logits, lr=rate, betas=(0.0, 0.99))
+        self._optimiser = torch.optim.Adam(self.logits, lr=rate, betas=(0.9, 0.99))
         self._expected = ExpectedLatency(space, constraint)
         self._on_step = on_step or (lambda step, steps, info: None)
         self._clock = clock
@@ -185,9 +185,8 @@ class GradientSearch:
         pairs = {}
         for gene, (own_gate, other_gate) in gates.items():
             own, other = path[gene], alternatives[gene]
-            pair = torch.softmax(self.logits[gene].detach()[[own, other]], 0)
-            # dL/dα_i = Σ_j dL/dg_j · p_j (δ_ij − p_i) over the two values.
-            slope = pair[0] * pair[1] * (own_gate - other_gate)
+            p = torch.softmax(self.logits[gene].detach(), 0)
+            slope = (own_gate - other_gate) / float(1 / (1 - p[own]) + 1 / (1 - p[other]))
             gradients[gene][own] += slope
             gradients[gene][other] -= slope
             pairs[gene] = (own, other)

@@ -27,6 +27,14 @@ def test_a_latency_that_nothing_changes_has_no_price():
     assert Dual().step(2.0, 1.0, 0.0) == 0.0
 
 
+@pytest.mark.parametrize("ratio", [0.0, -1.0])
+def test_a_latency_of_nothing_is_slack(ratio):
+    dual = Dual()
+    dual.level = 1.0
+    dual.step(ratio, 1.0, 1.0)
+    assert 0 < dual.level < 1
+
+
 def test_state_comes_back():
     dual, other = Dual(), Dual()
     dual.step(1.5, 1.0, 0.3)
