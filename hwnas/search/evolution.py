@@ -1,5 +1,6 @@
 """Aging evolution under a latency limit."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,10 @@ class Evolution(Proposer):
             self.alive = self.alive[-self.population :]
 
     def state_dict(self) -> dict[str, Any]:
-        """Generator state, what was proposed, who is alive."""
+        """Generator state and who is alive."""
         return {**super().state_dict(), "alive": [[list(g), v] for g, v in self.alive]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
-        super().load_state_dict(state)
+    def load_state_dict(self, state: dict[str, Any], proposed: Iterable[Genotype]) -> None:
+        """Go on from what :meth:`state_dict` gave, after all that was proposed."""
+        super().load_state_dict(state, proposed)
         self.alive = [(genes(rows([g])[0]), float(v)) for g, v in state["alive"]]

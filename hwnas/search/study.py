@@ -192,7 +192,8 @@ class Study:
         pending: list[Genotype] = []
         generations = self._generations(strategy.name)
         if generations:
-            strategy.load_state_dict(generations[-1]["state"])
+            proposed = {tuple(item) for event in generations for item in event["proposed"]}
+            strategy.load_state_dict(generations[-1]["state"], proposed)
             pending = [tuple(item) for item in generations[-1]["picks"]]
         reported = begin + self.spent_s(strategy.name)
         while True:
@@ -224,6 +225,7 @@ class Study:
                     "generation": {
                         "strategy": strategy.name,
                         "state": strategy.state_dict(),
+                        "proposed": [list(item) for item in asked],
                         "picks": [list(item) for item in pending],
                     }
                 }
