@@ -171,9 +171,7 @@ class Relaxation:
         for gene, (own_gate, other_gate) in gates.items():
             own, other = path[gene], alternatives[gene]
             p = torch.softmax(self.logits[gene].detach(), 0)
-            # The pair is compared with probability p_own·p_other·(1/(1−p_own) + 1/(1−p_other)).
-            weight = float(1 / (1 - p[own]) + 1 / (1 - p[other]))
-            slope = _finite(own_gate - other_gate) / weight
+            slope = _finite(own_gate - other_gate) * pair_weight(p, own, other)
             gradients[gene][own] += slope
             gradients[gene][other] -= slope
         advantage = 0.0 if self.baseline is None else loss - self.baseline
@@ -246,6 +244,21 @@ class Relaxation:
             for key, item in state["moments"].items()
         }
         self._optimiser.load_state_dict(whole)
+
+
+def pair_weight(p: torch.Tensor, own: int, other: int) -> float:
+    """What a compared pair's difference is weighed with, so that the step is unbiased.
+
+    The pair comes up with probability p_own·p_other·(1/(1 − p_own) + 1/(1 − p_other)),
+    either of the two as the path's value, and its share in the gradient of the
+    softmax is p_own·p_other.
+
+    Args:
+        p: Probabilities of a choice's values, ``(values,)``.
+        own: The path's value.
+        other: The value that it is compared with.
+    """
+    return 1 / float(1 / (1 - p[own]) + 1 / (1 - p[other]))
 
 
 def _finite(value: float) -> float:

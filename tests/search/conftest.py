@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from hwnas.search import LatencyConstraint
+from hwnas.search.gradient import GradientSearch
 from hwnas.spaces import space
 
 
@@ -45,3 +46,52 @@ def predictor():
 @pytest.fixture
 def constraint(predictor):
     return LatencyConstraint(predictor, 0.35)
+
+
+class FakeModel:
+    """Each value of each gene has a loss of its own; the path's loss is their mean."""
+
+    global_genes = (0, 1)
+
+    def __init__(self, space):
+        # Later values are better and dearer, in every choice.
+        self.losses = [-np.linspace(0, 1, len(c.values)) for c in space.choices]
+        self.steps = 0
+
+    def weight_step(self, genotype):
+        self.steps += 1
+        return self.loss(genotype)
+
+    def loss(self, genotype):
+        return float(np.mean([own[g] for own, g in zip(self.losses, genotype, strict=True)]))
+
+    def gate_step(self, genotype, alternatives):
+        gates = {
+            gene: (self.losses[gene][genotype[gene]], self.losses[gene][other])
+            for gene, other in alternatives.items()
+        }
+        return self.loss(genotype), gates
+
+    def save(self, path):
+        path.write_text(str(self.steps))
+
+    def load(self, path):
+        self.steps = int(path.read_text())
+
+
+@pytest.fixture
+def search():
+    """A gradient search under a limit, with a model of its own."""
+
+    def make(predictor, limit, *, model=None, seed=0, **options):
+        constraint = LatencyConstraint(predictor, limit)
+        own = predictor.space
+        return GradientSearch(own, constraint, seed, model=model or FakeModel(own), **options)
+
+    return make
+
+
+@pytest.fixture
+def path_model():
+    """The class of models whose losses are known."""
+    return FakeModel
