@@ -59,19 +59,6 @@ def test_an_interrupted_study_ends_as_an_uninterrupted_one(
     assert [t.genotype for t in resumed.trials] == [t.genotype for t in whole.trials]
 
 
-def test_evolution_beats_random_where_there_is_something_to_climb(tmp_path, predictor, constraint):
-    # Ten seeds each; evolution's mean below random's has a probability below 1e-3.
-    means = []
-    for kind in STRATEGIES:
-        best = []
-        for seed in range(10):
-            study = Study(predictor.space, constraint, tmp_path / f"{kind.name}{seed}.jsonl")
-            study.run(kind(predictor.space, constraint, seed), judge, max_trials=80, pool=4, keep=4)
-            best.append(study.ranked()[0].value)
-        means.append(np.mean(best))
-    assert means[1] > means[0]
-
-
 def test_a_failed_trial_is_kept_without_value(tmp_path, predictor, constraint):
     study = run(
         tmp_path,
