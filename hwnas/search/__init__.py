@@ -5,7 +5,8 @@ from hwnas.search.evolution import Evolution
 from hwnas.search.journal import Journal
 from hwnas.search.pareto import pareto_front
 from hwnas.search.strategy import STRATEGIES, RandomSearch, Strategy
-from hwnas.search.study import Evaluation, Study, Trial
+from hwnas.search.study import Study
+from hwnas.search.trial import Evaluation, Trial
 
 __all__ = [
     "STRATEGIES",

@@ -1,9 +1,11 @@
 """Aging evolution under a latency limit."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from hwnas.errors import RequestError
 from hwnas.search.constraint import Genotype, LatencyConstraint, genes, rows
 from hwnas.search.strategy import ROUNDS, Proposer
 from hwnas.spaces.space import SearchSpace
@@ -12,18 +14,25 @@ from hwnas.spaces.space import SearchSpace
 class Evolution(Proposer):
     """Tournament parents, half mutation and half crossover, the oldest removed.
 
-    Regularised evolution (Real et al., 2019) with the children of once-for-all
-    (Cai et al., 2020): half are mutants of one parent, half take each gene from
-    either of two. Only feasible children are proposed, and every loop that
-    looks for one is bounded.
+    Regularised evolution (Real et al., 2019): random individuals until the
+    population is full, then children of tournament winners, and with each that
+    joins the oldest leaves. The children are those of once-for-all (Cai et al.,
+    2020): half are mutants of one parent, half take each gene from either of two.
+    Only feasible children are proposed, and every loop that looks for one is
+    bounded. The defaults are those for small budgets: with Real et al.'s
+    population of 100, a search of some dozens of trials would be random, and with
+    the tournament of 3 of 10 that suits small tables it comes late to selecting.
 
     Args:
         space: Where to search.
         constraint: The limit.
         seed: Seed of everything random.
-        population: Individuals alive.
-        tournament: Individuals among which a parent is chosen.
-        mutation: Probability of redrawing a gene.
+        population: Individuals alive, all of them random at first.
+        tournament: Individuals among which a parent is chosen, drawn with replacement.
+        mutation: Probability of redrawing a gene; at least one is redrawn.
+
+    Raises:
+        RequestError: A size is out of range.
     """
 
     name = "evolution"
@@ -34,20 +43,31 @@ class Evolution(Proposer):
         constraint: LatencyConstraint,
         seed: int,
         *,
-        population: int = 20,
+        population: int = 10,
         tournament: int = 5,
         mutation: float = 0.1,
     ) -> None:
         super().__init__(space, constraint, seed)
+        if population < 2:
+            raise RequestError(f"population must be at least 2, received {population}")
+        if not 1 <= tournament <= population:
+            raise RequestError(
+                f"tournament must be from 1 to the population, {population}, received {tournament}"
+            )
+        if not 0 <= mutation <= 1:
+            raise RequestError(f"mutation must be from 0 to 1, received {mutation}")
         self.population = population
         self.tournament = tournament
         self.mutation = mutation
         self.alive: list[tuple[Genotype, float]] = []
 
     def ask(self, count: int) -> list[Genotype]:
-        """Up to ``count`` feasible genotypes: random until there are parents, then children."""
+        """Up to ``count`` feasible genotypes: random until the population is full, then children.
+
+        What was told NaN fills no place.
+        """
         found: list[Genotype] = []
-        if len(self.alive) < 2:
+        if len(self.alive) < self.population:
             return self.fill(count, found)
         for _ in range(ROUNDS):
             if len(found) >= count:
@@ -77,10 +97,10 @@ class Evolution(Proposer):
             self.alive = self.alive[-self.population :]
 
     def state_dict(self) -> dict[str, Any]:
-        """Generator state, what was proposed, who is alive."""
+        """Generator state and who is alive."""
         return {**super().state_dict(), "alive": [[list(g), v] for g, v in self.alive]}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
-        super().load_state_dict(state)
+    def load_state_dict(self, state: dict[str, Any], proposed: Iterable[Genotype]) -> None:
+        """Go on from what :meth:`state_dict` gave, after all that was proposed."""
+        super().load_state_dict(state, proposed)
         self.alive = [(genes(rows([g])[0]), float(v)) for g, v in state["alive"]]

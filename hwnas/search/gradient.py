@@ -1,73 +1,31 @@
-"""Gradient search over sampled paths, held to the limit by a dual multiplier."""
+"""Gradient search: a relaxation of the choices, then finalists by their probability."""
 
-import json
-import math
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import torch
 
-from hwnas.errors import StorageError
-from hwnas.search.constraint import Genotype, LatencyConstraint, genes, rows
-from hwnas.search.expectation import ExpectedLatency
+from hwnas.search.checkpoint import Checkpoint
+from hwnas.search.constraint import Floats, Genotype, LatencyConstraint, genes, rows
+from hwnas.search.relaxation import Info, PathModel, Relaxation
 from hwnas.spaces.space import Genotypes, SearchSpace
 
 DRAWN = 4000
-BASELINE_DECAY = 0.9
-DUAL_RATE = 0.1
 NEAR = 0.95
+FULL = 0.98
 CHECKPOINT_S = 10.0
 
-
-class PathModel(Protocol):
-    """Shared weights that are trained and probed along one path at a time."""
-
-    global_genes: tuple[int, ...]
-
-    def weight_step(self, genotype: Sequence[int]) -> float:
-        """One step of the weights along a path; returns the training loss."""
-        ...
-
-    def gate_step(
-        self, genotype: Sequence[int], alternatives: Mapping[int, int]
-    ) -> tuple[float, dict[int, tuple[float, float]]]:
-        """Held-out loss along a path, and its derivatives by the gates of some genes.
-
-        For each gene of ``alternatives``: by the gate of the path's value, and by
-        that of the alternative.
-        """
-        ...
-
-    def save(self, path: Path) -> None:
-        """Write weights and generator states."""
-        ...
-
-    def load(self, path: Path) -> None:
-        """Go on from what :meth:`save` wrote."""
-        ...
-
-
-OnStep = Callable[[int, int, dict[str, float]], None]
+OnStep = Callable[[int, int, Info], None]
 
 
 class GradientSearch:
-    """Probabilities over choices, moved by gradients through sampled paths.
+    """Relaxes the choices to probabilities (:class:`Relaxation`) and proposes the likeliest.
 
-    The weights train along one sampled path at a time. Each choice with a gate
-    is then moved as in ProxylessNAS (Cai et al., 2019): two of its values, the
-    path's and another, are compared by the derivatives of their binary gates,
-    and the others keep their probability. Choices that change shapes
-    (resolution, width) have no gate and are moved by the score function of the
-    held-out loss (Williams, 1992).
-
-    The objective is E[loss] + λ·(E[bound]/limit − 1) with the expected upper
-    bound of the latency (:class:`ExpectedLatency`). λ is a dual variable: it
-    rises while the bound is violated and falls while it is slack, in units of
-    the limit, so that no setting depends on the device.
+    Finalists are feasible draws, the likeliest genotype repaired, and likely ones
+    whose left-over latency is filled with their likeliest slower values; where the
+    limit has a price, those that leave much of it unused come last.
 
     Args:
         space: Where to search.
@@ -79,7 +37,8 @@ class GradientSearch:
         rate: Learning rate of the logits.
         folder: Where checkpoints go, if anywhere.
         budget_s: Seconds after which the relaxation stops where it is.
-        on_step: Called after each step.
+        on_step: Called after each step with its number, the steps in all, and what
+            :meth:`Relaxation.advance` returned.
         clock: Seconds.
     """
 
@@ -94,7 +53,7 @@ class GradientSearch:
         model: PathModel,
         steps: int = 300,
         warmup: float = 0.35,
-        rate: float = 0.05,
+        rate: float = 0.1,
         folder: Path | None = None,
         budget_s: float | None = None,
         on_step: OnStep | None = None,
@@ -102,255 +61,166 @@ class GradientSearch:
     ) -> None:
         self.space = space
         self.constraint = constraint
-        self.model = model
-        self.steps = steps
-        self.warmup_steps = int(steps * warmup)
-        self.folder = folder
+        self.relaxation = Relaxation(space, constraint, seed, model=model, steps=steps, rate=rate)
+        self.warmup = warmup
         self.budget_s = budget_s
-        self.seed = seed
-        self.rng = np.random.default_rng(seed)
-        self.step = 0
+        self.rng = np.random.default_rng((seed, 1))
+        self.relaxed = False
         self.spent_s = 0.0
-        self._whole = True
-        self.multiplier = 0.0
-        self.baseline: float | None = None
         self.proposed: set[Genotype] = set()
-        self.logits = [
-            torch.zeros(len(choice.values), dtype=torch.float64, requires_grad=True)
-            for choice in space.choices
-        ]
-        self._optimiser = torch.optim.Adam(self.logits, lr=rate, betas=(0.0, 0.999))
-        self._expected = ExpectedLatency(space, constraint)
         self._on_step = on_step or (lambda step, steps, info: None)
         self._clock = clock
-
-    def probabilities(self) -> list[np.ndarray]:
-        """Probability of each value of each choice."""
-        return [torch.softmax(item.detach(), 0).numpy() for item in self.logits]
-
-    def sample(self, count: int) -> Genotypes:
-        """Canonical genotypes drawn from the probabilities, ``(count, choices)``."""
-        return self.space.canonical(self.draw(count))
-
-    def draw(self, count: int) -> Genotypes:
-        """Independent draws of every choice, also of those that are switched off."""
-        columns = [self.rng.choice(len(p), size=count, p=p / p.sum()) for p in self.probabilities()]
-        return np.stack(columns, axis=1).astype(np.int64)
+        # The margin is not part of it: what measuring finds may widen it later.
+        described = space.describe()
+        identity = {
+            "space": described.pop("name"),
+            **described,
+            "limit_ms": constraint.limit_ms,
+            "quantile": constraint.quantile,
+            "seed": seed,
+            "steps": steps,
+            "warmup": warmup,
+            "rate": rate,
+        }
+        self._checkpoint = None if folder is None else Checkpoint(folder, identity)
 
     def relax(self) -> None:
-        """Run the relaxation to its end, or until its time is up; resumes a checkpoint."""
-        if self.step == 0 and self.folder is not None:
+        """Run the relaxation to its end, or until its time is up; resumes a checkpoint.
+
+        Raises:
+            RequestError: The checkpoint in the folder belongs to another search.
+            StorageError: A checkpoint cannot be read or written.
+        """
+        own = self.relaxation
+        if own.step == 0:
             self._restore()
         begin, saved = self._clock() - self.spent_s, self._clock()
+        whole = True
         try:
-            while self.step < self.steps:
+            while not own.done:
                 self.spent_s = self._clock() - begin
-                if self.budget_s is not None and self.step and self.spent_s > self.budget_s:
+                if self.budget_s is not None and own.step and self.spent_s > self.budget_s:
                     break
-                self._advance()
+                whole = False
+                info = own.advance(warm=self._share() < self.warmup)
+                whole = True
+                self._on_step(own.step, own.steps, info)
                 if self._clock() - saved > CHECKPOINT_S:
-                    self.checkpoint()
+                    self._save()
                     saved = self._clock()
         finally:
             self.spent_s = self._clock() - begin
             # What an interrupt leaves of a step must not be taken for the whole of it.
-            if self._whole:
-                self.checkpoint()
+            if whole:
+                self._save()
+        self.relaxed = True
 
     def _share(self) -> float:
         """Share of the relaxation that is done, by steps or by time, whichever is further."""
         timed = 0.0 if not self.budget_s else self.spent_s / self.budget_s
-        return max(self.step / self.steps, timed)
-
-    def _advance(self) -> None:
-        self._whole = False
-        warm = self._share() < self.warmup_steps / self.steps
-        path = genes(
-            self.space.sample(self.rng, 1, over="choices")[0] if warm else self.sample(1)[0]
-        )
-        info = {"loss": self.model.weight_step(path), "multiplier": self.multiplier}
-        if not warm:
-            info |= self._move_probabilities()
-        self.step += 1
-        self._whole = True
-        self._on_step(self.step, self.steps, info)
-
-    def _move_probabilities(self) -> dict[str, float]:
-        path = genes(self.sample(1)[0])
-        alternatives = self._alternatives(path)
-        loss, gates = self.model.gate_step(path, alternatives)
-        gradients = [torch.zeros_like(item) for item in self.logits]
-        pairs = {}
-        for gene, (own_gate, other_gate) in gates.items():
-            own, other = path[gene], alternatives[gene]
-            pair = torch.softmax(self.logits[gene].detach()[[own, other]], 0)
-            # dL/dα_i = Σ_j dL/dg_j · p_j (δ_ij − p_i) over the two values.
-            slope = pair[0] * pair[1] * (own_gate - other_gate)
-            gradients[gene][own] += slope
-            gradients[gene][other] -= slope
-            pairs[gene] = (own, other)
-        advantage = 0.0 if self.baseline is None else loss - self.baseline
-        self.baseline = (
-            loss
-            if self.baseline is None
-            else BASELINE_DECAY * self.baseline + (1 - BASELINE_DECAY) * loss
-        )
-        for gene in self.model.global_genes:
-            score = -torch.softmax(self.logits[gene].detach(), 0)
-            score[path[gene]] += 1
-            gradients[gene] += advantage * score
-
-        expected, slopes = self._expected.gradient(self.logits, self.draw)
-        excess = expected / self.constraint.limit_ms - 1
-        self.multiplier = max(0.0, self.multiplier + DUAL_RATE * excess)
-        before = [item.detach().clone() for item in self.logits]
-        for item, gradient, slope_ms in zip(self.logits, gradients, slopes, strict=True):
-            item.grad = gradient + self.multiplier * slope_ms / self.constraint.limit_ms
-        self._optimiser.step()
-        if self.multiplier == 0.0:
-            self._keep_others(before, pairs)
-        return {"held_out": loss, "expected_ms": expected, "multiplier": self.multiplier}
-
-    def _keep_others(self, before: list[torch.Tensor], pairs: dict[int, tuple[int, int]]) -> None:
-        """Shift the two values that were compared so that all others keep their probability."""
-        with torch.no_grad():
-            for gene, pair in pairs.items():
-                picked = list(pair)
-                shift = torch.logsumexp(before[gene][picked], 0) - torch.logsumexp(
-                    self.logits[gene][picked], 0
-                )
-                self.logits[gene][picked] += shift
-
-    def _alternatives(self, path: Genotype) -> dict[int, int]:
-        active = self.space.active(rows([path]))[0]
-        found = {}
-        for gene, p in enumerate(self.probabilities()):
-            if not active[gene] or gene in self.model.global_genes or len(p) < 2:
-                continue
-            others = p.copy()
-            others[path[gene]] = 0.0
-            others += 1e-6 * (np.arange(len(p)) != path[gene])
-            found[gene] = int(self.rng.choice(len(p), p=others / others.sum()))
-        return found
+        return max(self.relaxation.step / self.relaxation.steps, timed)
 
     def ask(self, count: int) -> list[Genotype]:
         """Feasible finalists by their probability; the first call runs the relaxation."""
-        if self.step < self.steps and not self.proposed:
+        if not self.relaxed:
             self.relax()
-        probabilities = self.probabilities()
-        likeliest = rows([tuple(int(p.argmax()) for p in probabilities)])
-        drawn = self.space.canonical(np.concatenate([likeliest, self.sample(DRAWN)]))
-        unique = np.unique(drawn, axis=0)
-        candidates = unique[self.constraint.feasible(unique)]
-        repaired = self.constraint.repair(self.space, genes(drawn[0]))
-        found = {genes(row): self._log_probability(row) for row in candidates}
-        if repaired is not None:
-            found.setdefault(repaired, self._log_probability(rows([repaired])[0]))
-        # Where the limit has a price, what leaves part of it unused gives accuracy away.
-        least = NEAR * self.constraint.limit_ms if self.multiplier > 0 else 0.0
-        upper = (
-            dict(zip(found, self.constraint.upper_ms(rows(list(found))), strict=True))
-            if found
-            else {}
+        likeliest = rows([tuple(int(p.argmax()) for p in self.relaxation.probabilities())])
+        drawn = self.space.canonical(
+            np.concatenate([likeliest, self.relaxation.sample(self.rng, DRAWN)])
         )
-        ranked = sorted(found, key=lambda item: (upper[item] < least, -found[item], item))
+        unique = np.unique(drawn, axis=0)
+        found = {genes(row) for row in unique[self.constraint.feasible(unique)]}
+        repaired = self.constraint.repair(self.space, genes(drawn[0]))
+        if repaired is not None:
+            found.add(repaired)
+        if not found:
+            return []
+        priced = self.relaxation.dual.level > 0
+        if priced:
+            found |= {self._fill(item) for item in self._by_probability(found)[:count]}
+        likely = self._by_probability(found)
+        # Where the limit has a price, what leaves part of it unused gives accuracy away.
+        least = NEAR * self.constraint.limit_ms if priced else 0.0
+        slack = self.constraint.upper_ms(rows(likely)) < least
+        ranked = [likely[i] for i in np.argsort(slack, kind="stable")]
         picked = [item for item in ranked if item not in self.proposed][:count]
         self.proposed |= set(picked)
         return picked
 
-    def _log_probability(self, row: np.ndarray) -> float:
-        active = self.space.active(row[None])[0]
+    def _fill(self, start: Genotype) -> Genotype:
+        """The genotype with its likeliest slower values, until little of the limit is left."""
+        own, upper = start, float(self.constraint.upper_ms(rows([start]))[0])
+        for _ in range(2 * self.space.length):
+            moves = self.space.neighbours(own)
+            if upper >= FULL * self.constraint.limit_ms or not moves:
+                break
+            bounds = self.constraint.upper_ms(rows(moves))
+            usable = np.flatnonzero((bounds > upper) & (bounds <= self.constraint.limit_ms))
+            if len(usable) == 0:
+                break
+            pick = usable[self._log_probability(rows(moves)[usable]).argmax()]
+            own, upper = moves[pick], float(bounds[pick])
+        return own
+
+    def _by_probability(self, genotypes: Iterable[Genotype]) -> list[Genotype]:
+        ordered = sorted(genotypes)
+        likely = self._log_probability(rows(ordered))
+        return [ordered[i] for i in np.argsort(-likely, kind="stable")]
+
+    def _log_probability(self, genotypes: Genotypes) -> Floats:
         # Choices that are switched off count as their likeliest value, or deep
         # networks would look improbable for having more choices.
-        return float(
-            sum(
-                math.log(max(p[row[gene]] / p.max(), 1e-300))
-                for gene, p in enumerate(self.probabilities())
-                if active[gene]
-            )
-        )
+        logs = [
+            np.log(np.maximum(p / p.max(), 1e-300))[genotypes[:, gene]]
+            for gene, p in enumerate(self.relaxation.probabilities())
+        ]
+        total: Floats = np.where(self.space.active(genotypes), np.stack(logs, axis=1), 0.0).sum(1)
+        return total
 
     def tell(self, genotype: Genotype, value: float) -> None:
         """Finalists are judged after the relaxation: nothing is learned from them."""
         self.proposed.add(genotype)
 
+    def _relaxation_state(self) -> dict[str, Any]:
+        return {"spent_s": self.spent_s, "relaxation": self.relaxation.state_dict()}
+
+    def _load_relaxation(self, state: Mapping[str, Any]) -> None:
+        self.spent_s = float(state["spent_s"])
+        self.relaxation.load_state_dict(state["relaxation"])
+
+    def _save(self) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.write(
+                self._relaxation_state(), self.relaxation.step, self.relaxation.model.save
+            )
+
+    def _restore(self) -> bool:
+        if self._checkpoint is None or not self._checkpoint.exists():
+            return False
+
+        def load(state: dict[str, Any], weights: Path) -> None:
+            self._load_relaxation(state)
+            self.relaxation.model.load(weights)
+
+        self._checkpoint.read(load)
+        return True
+
     def state_dict(self) -> dict[str, Any]:
-        """All that goes on: logits, moments, multiplier, generator, what was proposed."""
-        moments = self._optimiser.state_dict()["state"]
-        return {
-            "step": self.step,
-            "spent_s": self.spent_s,
-            "multiplier": self.multiplier,
-            "baseline": self.baseline,
-            "rng": self.rng.bit_generator.state,
-            "logits": [item.detach().tolist() for item in self.logits],
-            "moments": {
-                str(key): {name: value.tolist() for name, value in item.items()}
-                for key, item in moments.items()
-            },
-            "proposed": sorted(list(item) for item in self.proposed),
-        }
+        """The generator of the finalists; the relaxation too where no checkpoint holds it."""
+        state = {"rng": self.rng.bit_generator.state, "relaxed": self.relaxed}
+        return state if self._checkpoint is not None else {**state, **self._relaxation_state()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
-        self.step, self.spent_s = int(state["step"]), float(state["spent_s"])
-        self.multiplier, self.baseline = float(state["multiplier"]), state["baseline"]
-        self.rng.bit_generator.state = state["rng"]
-        with torch.no_grad():
-            for item, values in zip(self.logits, state["logits"], strict=True):
-                item.copy_(torch.tensor(values, dtype=torch.float64))
-        whole = self._optimiser.state_dict()
-        whole["state"] = {
-            int(key): {
-                name: torch.tensor(value, dtype=torch.float32 if name == "step" else torch.float64)
-                for name, value in item.items()
-            }
-            for key, item in state["moments"].items()
-        }
-        self._optimiser.load_state_dict(whole)
-        self.proposed = {tuple(item) for item in state["proposed"]}
-
-    def checkpoint(self) -> None:
-        """Write the relaxation's state, if there is a folder.
+    def load_state_dict(self, state: dict[str, Any], proposed: Iterable[Genotype]) -> None:
+        """Go on from what :meth:`state_dict` gave; a relaxation that is lost is run anew.
 
         Raises:
-            StorageError: The disk is full or not writable.
+            RequestError: The checkpoint in the folder belongs to another search.
+            StorageError: It cannot be read.
         """
-        if self.folder is None:
-            return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            weights = f"weights-{self.step}.pt"
-            self.model.save(self.folder / weights)
-            temporary = self.folder / "relaxation.json.new"
-            temporary.write_text(
-                json.dumps(
-                    {"constraint": self._identity(), "weights": weights, "state": self.state_dict()}
-                ),
-                encoding="utf-8",
-            )
-            os.replace(temporary, self.folder / "relaxation.json")
-            for old in self.folder.glob("weights-*.pt"):
-                if old.name != weights:
-                    old.unlink()
-        except OSError as error:
-            raise StorageError(
-                f"'{self.folder}' cannot be written: {error.strerror}; the one before is kept"
-            ) from error
-
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "space": self.space.name,
-            "limit_ms": self.constraint.limit_ms,
-            "seed": self.seed,
-            "steps": self.steps,
-        }
-
-    def _restore(self) -> None:
-        path = (self.folder or Path()) / "relaxation.json"
-        if not path.exists():
-            return
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        if saved["constraint"] == self._identity():
-            self.load_state_dict(saved["state"])
-            self.model.load(path.parent / saved["weights"])
+        self.rng.bit_generator.state = state["rng"]
+        self.proposed = set(proposed)
+        if "relaxation" in state:
+            self._load_relaxation(state)
+            self.relaxed = bool(state["relaxed"])
+        else:
+            self.relaxed = self._restore() and bool(state["relaxed"])

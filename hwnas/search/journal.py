@@ -8,7 +8,7 @@ from typing import Any
 
 from hwnas.errors import RequestError, StorageError
 
-SCHEMA = 1
+SCHEMA = 2
 Event = dict[str, Any]
 
 

@@ -1,5 +1,6 @@
 """What a strategy is: it asks for candidates and is told their accuracy."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,11 +27,19 @@ class Strategy(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next ``ask`` depends on, as JSON."""
+        """All that the next ``ask`` depends on, as JSON, but what was proposed.
+
+        It is written once per generation, so it must not grow with the search.
+        """
         ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
+    def load_state_dict(self, state: dict[str, Any], proposed: Iterable[Genotype]) -> None:
+        """Go on from what :meth:`state_dict` gave.
+
+        Args:
+            state: The state.
+            proposed: All genotypes that :meth:`ask` had returned by then.
+        """
         ...
 
 
@@ -86,16 +95,13 @@ class Proposer:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Generator state and what was proposed."""
-        return {
-            "rng": self.rng.bit_generator.state,
-            "proposed": sorted(list(item) for item in self.proposed),
-        }
+        """Generator state."""
+        return {"rng": self.rng.bit_generator.state}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
+    def load_state_dict(self, state: dict[str, Any], proposed: Iterable[Genotype]) -> None:
+        """Go on from what :meth:`state_dict` gave, after all that was proposed."""
         self.rng.bit_generator.state = state["rng"]
-        self.proposed = {tuple(item) for item in state["proposed"]}
+        self.proposed = set(proposed)
 
 
 class RandomSearch(Proposer):

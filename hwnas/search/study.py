@@ -1,8 +1,9 @@
 """A study: strategies under one limit, one journal, one archive of trials."""
 
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,57 +12,8 @@ from hwnas.search.constraint import Genotype, LatencyConstraint, rows
 from hwnas.search.journal import Journal
 from hwnas.search.pareto import pareto_front
 from hwnas.search.strategy import Strategy
-from hwnas.spaces.architecture import Architecture
+from hwnas.search.trial import Evaluate, Prefilter, Trial
 from hwnas.spaces.space import SearchSpace
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What judging gave: accuracy (NaN if it failed), cost, and how it came about."""
-
-    value: float
-    seconds: float
-    provenance: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One architecture that was judged.
-
-    Args:
-        number: Position in the study.
-        strategy: Who proposed it.
-        genotype: Its genes.
-        value: Accuracy, or ``None`` where it failed.
-        predicted_ms: Predicted latency.
-        low_ms: Lower bound of the latency.
-        high_ms: Upper bound.
-        seconds: What judging it cost.
-        provenance: How the value came about.
-    """
-
-    number: int
-    strategy: str
-    genotype: Genotype
-    value: float | None
-    predicted_ms: float
-    low_ms: float
-    high_ms: float
-    seconds: float
-    provenance: dict[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Trial":
-        """What :meth:`to_json` wrote."""
-        return cls(**{**value, "genotype": tuple(value["genotype"])})
-
-
-Evaluate = Callable[[Architecture], Evaluation]
-Prefilter = Callable[[Sequence[Architecture]], Sequence[float]]
 
 
 class Study:
@@ -105,13 +57,6 @@ class Study:
         self.constraint.tighten(ratio)
         self.journal.append({"margin": self.constraint.margin})
 
-    def _generations(self, name: str) -> list[dict[str, Any]]:
-        return [
-            event["generation"]
-            for event in self.journal.events
-            if event.get("generation", {}).get("strategy") == name
-        ]
-
     def spent_s(self, name: str) -> float:
         """Seconds that earlier runs gave to a strategy."""
         return sum(
@@ -145,89 +90,80 @@ class Study:
             max_trials: Trials of this strategy, over all runs.
             pool: Proposals of a generation.
             keep: How many of them are judged.
-            prefilter: Scores of the proposals, higher is better; without it the
-                first are kept.
+            prefilter: Scores of the proposals, higher is better and NaN is none;
+                without it the first are kept.
             on_trial: Called after each trial.
             clock: Seconds.
 
         Raises:
             InterruptedWork: Ctrl-C; the journal holds all trials.
         """
-        begin = clock() - self.spent_s(strategy.name)
+        name = strategy.name
+        start, earlier_s = clock(), self.spent_s(name)
+        reported = start
+        count = sum(trial.strategy == name for trial in self.trials)
+        # What another strategy had judged is not judged again.
+        known = {trial.genotype: trial for trial in self.trials}
+        with self._kept_when_interrupted():
+            pending = self._resumed(strategy)
+            while True:
+                for genotype in pending:
+                    trial = known.get(genotype)
+                    if trial is None:
+                        spent_s = earlier_s + clock() - start
+                        late = budget_s is not None and spent_s > budget_s
+                        if count >= max_trials or (late and count):
+                            return
+                        trial = known[genotype] = self._judge(name, genotype, evaluate)
+                        count += 1
+                        now = clock()
+                        self.journal.append(
+                            {"spent": {"strategy": name, "seconds": now - reported}}
+                        )
+                        reported = now
+                        if on_trial is not None:
+                            on_trial(trial)
+                    strategy.tell(genotype, math.nan if trial.value is None else trial.value)
+                if count >= max_trials:
+                    return
+                asked = strategy.ask(pool)
+                if not asked:
+                    return
+                pending = self._picked(asked, keep, prefilter)
+                self._remember(strategy, asked, pending)
+
+    @contextmanager
+    def _kept_when_interrupted(self) -> Iterator[None]:
         try:
-            self._run(
-                strategy,
-                evaluate,
-                begin,
-                budget_s,
-                max_trials,
-                pool,
-                keep,
-                prefilter,
-                on_trial,
-                clock,
-            )
+            yield
         except KeyboardInterrupt:
             raise InterruptedWork(
                 f"interrupted; {len(self.trials)} trials are kept in '{self.journal.path}'. Run "
                 "the same command with --resume to go on."
             ) from None
 
-    def _run(
-        self,
-        strategy: Strategy,
-        evaluate: Evaluate,
-        begin: float,
-        budget_s: float | None,
-        max_trials: int,
-        pool: int,
-        keep: int,
-        prefilter: Prefilter | None,
-        on_trial: Callable[[Trial], None] | None,
-        clock: Callable[[], float],
-    ) -> None:
-        own = {t.genotype: t for t in self.trials if t.strategy == strategy.name}
-        # What another strategy had judged is not judged again.
-        known = {t.genotype: t for t in self.trials}
-        pending: list[Genotype] = []
-        generations = self._generations(strategy.name)
-        if generations:
-            strategy.load_state_dict(generations[-1]["state"])
-            pending = [tuple(item) for item in generations[-1]["picks"]]
-        reported = begin + self.spent_s(strategy.name)
-        while True:
-            for genotype in pending:
-                trial = known.get(genotype)
-                if trial is None:
-                    if len(own) >= max_trials or (
-                        budget_s is not None and own and clock() - begin > budget_s
-                    ):
-                        return
-                    trial = self._judge(strategy.name, genotype, evaluate)
-                    own[genotype] = known[genotype] = trial
-                    now = clock()
-                    self.journal.append(
-                        {"spent": {"strategy": strategy.name, "seconds": now - reported}}
-                    )
-                    reported = now
-                    if on_trial is not None:
-                        on_trial(trial)
-                strategy.tell(genotype, float("nan") if trial.value is None else trial.value)
-            if len(own) >= max_trials:
-                return
-            asked = strategy.ask(pool)
-            if not asked:
-                return
-            pending = self._picked(asked, keep, prefilter)
-            self.journal.append(
-                {
-                    "generation": {
-                        "strategy": strategy.name,
-                        "state": strategy.state_dict(),
-                        "picks": [list(item) for item in pending],
-                    }
-                }
-            )
+    def _remember(self, strategy: Strategy, asked: list[Genotype], picks: list[Genotype]) -> None:
+        """Write a generation: only what is new in it, so that the journal grows linearly."""
+        generation = {
+            "strategy": strategy.name,
+            "state": strategy.state_dict(),
+            "proposed": [list(item) for item in asked],
+            "picks": [list(item) for item in picks],
+        }
+        self.journal.append({"generation": generation})
+
+    def _resumed(self, strategy: Strategy) -> list[Genotype]:
+        """Bring a strategy to its last generation in the journal; the picks of that one."""
+        generations = [
+            event["generation"]
+            for event in self.journal.events
+            if event.get("generation", {}).get("strategy") == strategy.name
+        ]
+        if not generations:
+            return []
+        proposed = {tuple(item) for event in generations for item in event["proposed"]}
+        strategy.load_state_dict(generations[-1]["state"], proposed)
+        return [tuple(item) for item in generations[-1]["picks"]]
 
     def _picked(
         self, asked: list[Genotype], keep: int, prefilter: Prefilter | None
@@ -235,14 +171,15 @@ class Study:
         if prefilter is None or len(asked) <= keep:
             return asked[:keep]
         scores = prefilter([self.space.decode(item) for item in asked])
-        order = sorted(range(len(asked)), key=lambda i: -scores[i])
+        # What has no score comes last.
+        order = sorted(range(len(asked)), key=lambda i: (math.isnan(scores[i]), -scores[i]))
         return [asked[i] for i in order[:keep]]
 
     def _judge(self, name: str, genotype: Genotype, evaluate: Evaluate) -> Trial:
         evaluation = evaluate(self.space.decode(genotype))
         row = rows([genotype])
         low, high = self.constraint.predictor.bounds_ms(row, self.constraint.quantile)
-        failed = evaluation.value != evaluation.value
+        failed = not math.isfinite(evaluation.value)
         trial = Trial(
             len(self.trials),
             name,

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from hwnas.search import LatencyConstraint
+from hwnas.search.gradient import GradientSearch
 from hwnas.spaces import space
 
 
@@ -45,3 +46,131 @@ def predictor():
 @pytest.fixture
 def constraint(predictor):
     return LatencyConstraint(predictor, 0.35)
+
+
+class FakeModel:
+    """Each value of each gene has a loss of its own; the path's loss is their mean."""
+
+    global_genes = (0, 1)
+
+    def __init__(self, space):
+        # Later values are better and dearer, in every choice.
+        self.losses = [-np.linspace(0, 1, len(c.values)) for c in space.choices]
+        self.steps = 0
+
+    def weight_step(self, genotype):
+        self.steps += 1
+        return self.loss(genotype)
+
+    def loss(self, genotype):
+        return float(np.mean([own[g] for own, g in zip(self.losses, genotype, strict=True)]))
+
+    def gate_step(self, genotype, alternatives):
+        gates = {
+            gene: (self.losses[gene][genotype[gene]], self.losses[gene][other])
+            for gene, other in alternatives.items()
+        }
+        return self.loss(genotype), gates
+
+    def save(self, path):
+        path.write_text(str(self.steps))
+
+    def load(self, path):
+        self.steps = int(path.read_text())
+
+
+@pytest.fixture
+def search():
+    """A gradient search under a limit, with a model of its own."""
+
+    def make(predictor, limit, *, model=None, seed=0, **options):
+        constraint = LatencyConstraint(predictor, limit)
+        own = predictor.space
+        return GradientSearch(own, constraint, seed, model=model or FakeModel(own), **options)
+
+    return make
+
+
+@pytest.fixture
+def path_model():
+    """The class of models whose losses are known."""
+    return FakeModel
+
+
+class WidePredictor:
+    """An additive table, a nonlinear residual on it, bounds 10 % around."""
+
+    def __init__(self, own, unit):
+        rng = np.random.default_rng(7)
+        self.constant_ms = 0.5 * unit
+        self.slots = []
+        for slot in own.slots:
+            shape = tuple(int(own.cardinalities[c]) for c in slot.choices)
+            costs = np.full(shape, rng.uniform(0.3, 0.6) * unit)
+            for axis, size in enumerate(shape):
+                factors = np.cumsum(rng.uniform(0.3, 0.6, size)) + 0.5
+                costs *= factors.reshape([-1 if a == axis else 1 for a in range(len(shape))])
+            for codes, block in own.slot_variants(slot):
+                if block is None:
+                    costs[codes] = 0.0
+            self.slots.append(Cost(slot.choices, costs))
+
+    def predict_ms(self, genotypes):
+        table = np.full(len(genotypes), self.constant_ms)
+        for slot in self.slots:
+            table += slot.costs_ms[tuple(genotypes[:, c] for c in slot.choices)]
+        wobble = 1 + 0.05 * np.sin(genotypes[:, 0] + 2.0 * genotypes[:, 1])
+        return table * wobble * (table / self.constant_ms) ** 0.05
+
+    def bounds_ms(self, genotypes, quantile):
+        latency = self.predict_ms(genotypes)
+        return latency * 0.9, latency * 1.1
+
+    def slot_costs_ms(self):
+        return self.constant_ms, self.slots
+
+
+class WidePaths:
+    """Losses that are a sum over the genes that count, with noise."""
+
+    global_genes = (0, 1)
+
+    def __init__(self, own, unit):
+        rng = np.random.default_rng(3)
+        self.own = own
+        self.unit = unit
+        self.losses = [-rng.uniform(0.02, 0.2) * np.sqrt(np.arange(n)) for n in own.cardinalities]
+        for gene, choice in enumerate(own.choices):
+            if choice.parent is not None:
+                self.losses[gene] -= 0.02
+        self.rng = np.random.default_rng(11)
+
+    def true_loss(self, genotypes):
+        active = self.own.active(genotypes)
+        total = np.full(len(genotypes), 3.0)
+        for gene, losses in enumerate(self.losses):
+            total += np.where(active[:, gene], losses[genotypes[:, gene]], 0.0)
+        return total * self.unit
+
+    def noisy(self, genotype):
+        value = self.true_loss(self.own.canonical(np.array([genotype])))[0]
+        return float(value + self.rng.normal(0, 0.02 * self.unit))
+
+    def weight_step(self, genotype):
+        return self.noisy(genotype)
+
+    def gate_step(self, genotype, alternatives):
+        gates = {
+            gene: (
+                self.noisy(genotype),
+                self.noisy((*genotype[:gene], other, *genotype[gene + 1 :])),
+            )
+            for gene, other in alternatives.items()
+        }
+        return self.noisy(genotype), gates
+
+
+@pytest.fixture
+def wide():
+    """For any space and units: the classes of a predictor and of a model with true losses."""
+    return WidePredictor, WidePaths
