@@ -1,5 +1,6 @@
 """Trained networks to ONNX through ``torch.onnx.export``, checked against torch."""
 
+import copy
 import logging
 import warnings
 from collections.abc import Callable, Mapping
@@ -27,13 +28,17 @@ def network_to_onnx(network: Network, metadata: Mapping[str, str] | None = None)
     What torch's exporter notes of where its code lies is removed.
 
     Args:
-        network: The network; evaluated with its running statistics.
+        network: The network, left as it is; exported with its running statistics.
         metadata: Written into the model, where runtimes can read it.
 
     Returns:
         Serialised ONNX; input ``input``, output ``output``.
     """
-    network.eval()
+    # In torch's default layout: from weights that are channels last the exporter makes a
+    # graph with additional nodes, which is not the one that was measured.
+    network = copy.deepcopy(network).eval()
+    for parameter in network.parameters():
+        parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
     example = torch.zeros(1, *network.architecture.input_shape)
     log = logging.getLogger("torch.onnx")
     level = log.level
