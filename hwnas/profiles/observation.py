@@ -21,8 +21,9 @@ class Observation:
         low_ms: Lower end of the 95 % interval of that quantile.
         high_ms: Upper end.
         median_ms: Median of all kept runs.
-        cold_ms: The first inference after the session was built.
+        first_ms: The first inference after the session was built.
         build_ms: Building the session.
+        cold_ms: Median inference with cold caches; NaN where it was not asked for.
         rounds: Visits to the model.
         accepted: Visits between two quiet readings of the canary.
         canary_ms: The canary's best in this process.
@@ -35,22 +36,25 @@ class Observation:
     low_ms: float = float("nan")
     high_ms: float = float("nan")
     median_ms: float = float("nan")
-    cold_ms: float = float("nan")
+    first_ms: float = float("nan")
     build_ms: float = float("nan")
+    cold_ms: float = float("nan")
     rounds: int = 0
     accepted: int = 0
     canary_ms: float = float("nan")
     failure: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; times are rounded to a hundredth of a microsecond."""
+        """Plain values; times are rounded to a hundredth of a microsecond, NaN is left out."""
         values = {
             name: round(value, 5) if isinstance(value, float) else value
             for name, value in asdict(self).items()
         }
         if self.failure is not None:
             return {name: values[name] for name in ("key", "session", "failure")}
-        return {name: value for name, value in values.items() if name != "failure"}
+        return {
+            name: value for name, value in values.items() if name != "failure" and value == value
+        }
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,9 @@ class Measurement:
         low_ms: Lower end: over processes, and within them.
         high_ms: Upper end.
         median_ms: Median over processes of the median run.
-        cold_ms: Median over processes of the first inference.
+        first_ms: Median over processes of the first inference.
         build_ms: Median over processes of building the session.
+        cold_ms: Median over processes of an inference with cold caches; NaN if none has it.
         verdict: ``stable``, or ``unstable`` where processes disagree or the canary
             was never quiet.
         rounds: Accepted visits.
@@ -77,8 +82,9 @@ class Measurement:
     low_ms: float
     high_ms: float
     median_ms: float
-    cold_ms: float
+    first_ms: float
     build_ms: float
+    cold_ms: float
     verdict: str
     rounds: int
     sessions: int
@@ -109,14 +115,16 @@ def combine(
         and disagreement <= STABLE_WITHIN
         and float(np.median([item.accepted for item in used])) >= least_accepted
     )
+    cold = [item.cold_ms for item in used if item.cold_ms == item.cold_ms]
     return Measurement(
         key=observations[0].key,
         latency_ms=latency,
         low_ms=min(item.low_ms for item in used),
         high_ms=max(item.high_ms for item in used),
         median_ms=float(np.median([item.median_ms for item in used])),
-        cold_ms=float(np.median([item.cold_ms for item in used])),
+        first_ms=float(np.median([item.first_ms for item in used])),
         build_ms=float(np.median([item.build_ms for item in used])),
+        cold_ms=float(np.median(cold)) if cold else float("nan"),
         verdict="stable" if stable else "unstable",
         rounds=sum(item.accepted for item in used),
         sessions=len(used),

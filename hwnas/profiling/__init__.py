@@ -1,6 +1,7 @@
 """Profiling: the measuring protocol, its statistics, what to measure, the session."""
 
 from hwnas.profiling.protocol import Batch, Protocol
-from hwnas.profiling.session import ProfilingSession, Progress, measure
+from hwnas.profiling.session import ProfilingSession, Progress
+from hwnas.profiling.visit import measure
 
 __all__ = ["Batch", "ProfilingSession", "Progress", "Protocol", "measure"]

@@ -10,10 +10,11 @@ from typing import Any
 from hwnas.errors import RuntimeFailure
 from hwnas.profiles import DeviceProfile, Measurement, Records
 from hwnas.profiling.protocol import Protocol
-from hwnas.profiling.session import measure
+from hwnas.profiling.visit import measure
 from hwnas.targets import Target
 
 SESSIONS = 4
+COLD_RUNS = 7
 
 
 def measure_models(
@@ -62,7 +63,7 @@ def measure_models(
                 target,
                 left,
                 session=f"s{number:04d}",
-                protocol=replace(Protocol(), least_rounds=12),
+                protocol=replace(Protocol(), least_rounds=12, cold_runs=COLD_RUNS),
                 seed=seed + number,
                 until=time.monotonic() + budget_s / SESSIONS,
                 shapes=shapes,

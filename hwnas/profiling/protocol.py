@@ -6,7 +6,8 @@ readings of the canary count. Why: ``docs/design.md``.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,8 @@ class Protocol:
         agreement: Stop at a model when its three least values agree within this share …
         least_rounds: … and this many visits were accepted.
         most_rounds: Visits after which it stops in any case.
+        cold_runs: Inferences with cold caches, after the rounds; none where it is 0.
+        flush_mib: Memory written through to empty the caches.
         timeout_s: Time for loading one model, and for one round beyond what it should take.
     """
 
@@ -42,6 +45,8 @@ class Protocol:
     agreement: float = 0.005
     least_rounds: int = 8
     most_rounds: int = 40
+    cold_runs: int = 0
+    flush_mib: int = 64
     timeout_s: float = 60.0
 
 
@@ -62,6 +67,7 @@ class Batch:
         self._rng = np.random.default_rng(seed)
         self._loaded: dict[str, Loaded] = {}
         self._bursts: dict[str, list[Burst]] = {}
+        self._cold_ms: dict[str, float] = {}
         self._failures: dict[str, str] = {}
         self._canary_ns = float("inf")
 
@@ -115,24 +121,69 @@ class Batch:
             if not open_keys:
                 break
             order = [open_keys[i] for i in self._rng.permutation(len(open_keys))]
-            expected = sum(self._loaded[key].cold_ms for key in order) / 1e3 * protocol.runs
-            for burst in self._worker.round(
+            for burst in self._round(order):
+                # A clock that jumped back gives times that are not positive.
+                readings = (burst.canary_before_ns, burst.canary_after_ns)
+                if min(*readings, *burst.samples_ns) > 0:
+                    self._bursts[burst.key].append(burst)
+                    self._canary_ns = min(self._canary_ns, *readings)
+            open_keys = [key for key in open_keys if not self._precise(key)]
+            if on_round is not None:
+                on_round(len(self._loaded) - len(open_keys), len(self._loaded))
+            if time.monotonic() > until:
+                break
+
+    def _round(self, order: Sequence[str]) -> list[Burst]:
+        protocol = self._protocol
+        expected = sum(self._loaded[key].first_ms for key in order) / 1e3 * protocol.runs
+        with self._blamed():
+            return self._worker.round(
                 order,
                 canary=CANARY,
                 runs=protocol.runs,
                 drop=protocol.drop,
                 segment_ns=int(protocol.segment_ms * 1e6),
                 timeout_s=protocol.timeout_s + 5 * expected,
-            ):
-                self._bursts[burst.key].append(burst)
-                self._canary_ns = min(
-                    self._canary_ns, burst.canary_before_ns, burst.canary_after_ns
-                )
-            open_keys = [key for key in open_keys if not self._precise(key)]
-            if on_round is not None:
-                on_round(len(self._loaded) - len(open_keys), len(self._loaded))
+            )
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Record the model in hand as failed where running it fails, hangs or kills the worker."""
+        try:
+            yield
+        except RuntimeFailure as error:
+            culprit = self._worker.in_hand
+            if culprit in self._loaded:
+                self._failures[culprit] = str(error)
+                del self._loaded[culprit], self._bursts[culprit]
+            raise
+
+    def cold(self, *, until: float) -> None:
+        """Inferences with cold caches, of every model, as the protocol asks.
+
+        Args:
+            until: Monotonic time after which no further model is visited.
+        """
+        protocol = self._protocol
+        for key, loaded in list(self._loaded.items()) if protocol.cold_runs else []:
             if time.monotonic() > until:
                 break
+            timeout_s = protocol.timeout_s + protocol.cold_runs * loaded.first_ms / 1e3
+            with self._blamed():
+                samples = self._worker.cold(
+                    key,
+                    runs=protocol.cold_runs,
+                    flush_mib=protocol.flush_mib,
+                    timeout_s=timeout_s,
+                )
+            positive = [sample for sample in samples if sample > 0]
+            if positive:
+                self._cold_ms[key] = float(np.median(positive)) / 1e6
+
+    @property
+    def failed(self) -> set[str]:
+        """Models that the runtime refused, or that failed, hung or killed the worker."""
+        return set(self._failures)
 
     def _minima(self, key: str) -> list[int]:
         kept = accepted(self._bursts[key], self._canary_ns, self._protocol.tolerance)
@@ -165,8 +216,9 @@ class Batch:
                     low / 1e6,
                     high / 1e6,
                     float(np.median(samples)) / 1e6,
-                    loaded.cold_ms,
+                    loaded.first_ms,
                     loaded.build_ms,
+                    self._cold_ms.get(key, float("nan")),
                     len(bursts),
                     len(kept),
                     self._canary_ns / 1e6,

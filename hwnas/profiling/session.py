@@ -7,15 +7,16 @@ killed loses the visit in flight, and the next one goes on.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hwnas.errors import InterruptedWork, RuntimeFailure
+from hwnas.errors import InterruptedWork
 from hwnas.export.bags import SpaceBags
 from hwnas.export.parts_onnx import Part
-from hwnas.profiles import DeviceProfile, Observation
+from hwnas.profiles import DeviceProfile
 from hwnas.profiling.plan import PartPlan, PlannedNetwork, base_parts, plan_networks
-from hwnas.profiling.protocol import Batch, Protocol
+from hwnas.profiling.protocol import Protocol
+from hwnas.profiling.visit import measure
 from hwnas.spaces.space import SearchSpace
 from hwnas.targets import Target
 
@@ -177,66 +178,6 @@ class ProfilingSession:
             definitions=definitions,
             on_round=report,
         )
-
-
-def measure(
-    profile: DeviceProfile,
-    target: Target,
-    models: Mapping[str, bytes],
-    *,
-    session: str,
-    protocol: Protocol,
-    seed: int,
-    until: float,
-    definitions: dict[str, dict[str, object]] | None = None,
-    shapes: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
-    on_round: Callable[[int, int], None] | None = None,
-) -> list[Observation]:
-    """One visit: a fresh worker process measures a batch, and the profile keeps it.
-
-    What was seen is kept even when the worker dies or the user interrupts.
-
-    Args:
-        profile: Where the observations go.
-        target: Where to measure.
-        models: Serialised ONNX by part.
-        session: Name of the process in the profile.
-        protocol: How to measure.
-        seed: Seed of the visiting order.
-        until: Monotonic time at which to stop.
-        definitions: What keys stand for.
-        shapes: For a part, shapes of inputs that its model leaves open.
-        on_round: Called after each round with models finished and models in all.
-    """
-    worker = target.open()
-    batch = Batch(worker, session, protocol, seed)
-    conditions = {
-        "runtime": worker.hello["runtime"],
-        "version": worker.hello["version"],
-        "threads": profile.device.threads,
-        "batch": 1,
-        **worker.hello["conditions"],
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    try:
-        batch.load(models, until=until, shapes=shapes)
-        batch.run(until=until, on_round=on_round)
-    except RuntimeFailure:
-        # A model that kills its worker is recorded as failed; without such a
-        # record the same death would come again on every visit.
-        if not any(item.failure is not None for item in batch.observations()):
-            raise
-    finally:
-        worker.close()
-        seen = batch.observations()
-        if seen:
-            keys = {item.key for item in seen}
-            profile.append(
-                seen,
-                sessions={session: conditions},
-                definitions={k: v for k, v in (definitions or {}).items() if k in keys},
-            )
-    return seen
 
 
 class _NetworkVisits:

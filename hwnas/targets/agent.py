@@ -1,12 +1,14 @@
 """The measuring agent: a single file that runs where the runtime runs.
 
-``python agent.py ENGINE.py`` loads the engine file, then answers JSON lines on
-standard input with JSON lines on standard output. It needs the standard library
+``python agent.py ENGINE.py STATUS`` loads the engine file, then answers JSON lines
+on standard input with JSON lines on standard output. It needs the standard library
 and whatever the engine imports, not hwnas. Rounds run here, so that the link to
-the host is never timed.
+the host is never timed. The file STATUS always names the model in hand, so that it
+is known which one it was when the process dies or hangs.
 
 An engine has ``NAME``, ``VERSION`` and ``Session(source, threads, shapes)`` with
-``build_ns``, ``time(runs) -> [ns]`` and ``finite() -> bool``.
+``build_ns``, ``time(runs) -> [ns]`` and ``finite() -> bool``; it may have
+``clock_ns()``, ``flush()``, which empties the caches, and ``LIMIT_MEMORY = False``.
 """
 
 import contextlib
@@ -59,13 +61,55 @@ def conditions():
     }
 
 
+class Status:
+    """A small file that names the model in hand; writing it takes microseconds, wakes nobody."""
+
+    SIZE = 4096
+
+    def __init__(self, path):
+        self.handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+
+    def write(self, key):
+        """Name a model."""
+        os.pwrite(self.handle, key.encode()[: self.SIZE - 1].ljust(self.SIZE, b"\n"), 0)
+
+
+class Caches:
+    """Empties the processor's caches by writing through more memory than they hold."""
+
+    def __init__(self, mib):
+        self.source = bytes(mib << 20)
+        self.target = bytearray(mib << 20)
+
+    def flush(self):
+        """Replace what the caches hold."""
+        self.target[:] = self.source
+
+
+def limit_memory(share=0.9):
+    """Let a model that eats the memory fail by itself, and be the first to go if it does not."""
+    with contextlib.suppress(Exception):
+        available = next(
+            int(line.split()[1]) << 10
+            for line in (_read("/proc/meminfo") or "").splitlines()
+            if line.startswith("MemAvailable:")
+        )
+        limit = int(share * available)
+        resource = importlib.import_module("resource")
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as handle:
+        handle.write("1000")
+
+
 class Agent:
     """Holds prepared models and runs rounds over them."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, status):
         self.engine = engine
+        self.status = status
         self.sessions = {}
         self.clock = getattr(engine, "clock_ns", time.perf_counter_ns)
+        self.caches = None
 
     def hello(self, request):
         """Who and where this is."""
@@ -78,12 +122,13 @@ class Agent:
 
     def load(self, request):
         """Build a session and run it once: build and first-inference times."""
+        self.status.write(request["id"])
         session = self.engine.Session(
             request["path"], request["threads"], request.get("shapes") or None
         )
-        cold = session.time(1)[0]
+        first = session.time(1)[0]
         self.sessions[request["id"]] = session
-        return {"build_ns": session.build_ns, "cold_ns": cold, "finite": session.finite()}
+        return {"build_ns": session.build_ns, "first_ns": first, "finite": session.finite()}
 
     def unload(self, request):
         """Forget every model."""
@@ -102,6 +147,7 @@ class Agent:
         readings, bursts = [min(canary.time(runs)[drop:])], []
         begin = self.clock()
         for key in request["order"]:
+            self.status.write(key)
             bursts.append([key, self.sessions[key].time(runs)[drop:], len(readings) - 1])
             if self.clock() - begin > every:
                 readings.append(min(canary.time(runs)[drop:]))
@@ -109,18 +155,45 @@ class Agent:
         readings.append(min(canary.time(runs)[drop:]))
         return {"bursts": bursts, "canary": readings}
 
+    def cold(self, request):
+        """Single inferences of a model, the caches emptied before each."""
+        flush = getattr(self.engine, "flush", None)
+        if flush is None:
+            self.caches = self.caches or Caches(request["flush_mib"])
+            flush = self.caches.flush
+        self.status.write(request["id"])
+        samples = []
+        for _ in range(request["runs"]):
+            flush()
+            samples += self.sessions[request["id"]].time(1)
+        return {"samples": samples}
+
+    def window(self, request):
+        """Inferences without a pause for a while: how long it was, and each one's time."""
+        self.status.write(request["id"])
+        session, begin, samples = self.sessions[request["id"]], self.clock(), []
+        while not samples or self.clock() - begin < request["window_ns"]:
+            samples += session.time(1)
+        return {"wall_ns": self.clock() - begin, "samples": samples}
+
 
 def main():
     """Answer requests until standard input ends."""
     # Whatever a runtime prints must not fall between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    agent = Agent(_load_engine(sys.argv[1]))
+    engine = _load_engine(sys.argv[1])
+    # Engines that reserve address space beyond the memory, as CUDA does, say so.
+    if getattr(engine, "LIMIT_MEMORY", True):
+        limit_memory()
+    agent = Agent(engine, Status(sys.argv[2]))
     actions = {
         "hello": agent.hello,
         "load": agent.load,
         "unload": agent.unload,
         "round": agent.round,
+        "cold": agent.cold,
+        "window": agent.window,
     }
     for line in sys.stdin:
         request = json.loads(line)

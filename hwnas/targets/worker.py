@@ -22,7 +22,7 @@ class Loaded:
     """What building a session and its first inference took."""
 
     build_ms: float
-    cold_ms: float
+    first_ms: float
     finite: bool
 
 
@@ -36,11 +36,19 @@ class Burst:
     canary_after_ns: int
 
 
+@dataclass(frozen=True)
+class Window:
+    """Inferences in a row: how long it took, and each one's time, nanoseconds."""
+
+    wall_ns: int
+    samples_ns: tuple[int, ...]
+
+
 class Worker:
     """A process of a device with models in it. Use it as a context manager.
 
     Args:
-        command: The command that starts the agent.
+        command: The command that starts the agent; the path of its status file is added.
         threads: Threads of one inference.
     """
 
@@ -48,9 +56,10 @@ class Worker:
         self._threads = threads
         self._folder = tempfile.TemporaryDirectory(prefix="hwnas-")
         self._stderr = tempfile.TemporaryFile()
+        self._status = Path(self._folder.name) / "status"
         # A group of its own, so that Ctrl-C reaches the host alone and it ends the worker itself.
         self._process = subprocess.Popen(
-            command,
+            [*command, str(self._status)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -60,7 +69,11 @@ class Worker:
         )
         self._buffer = b""
         self._count = 0
-        self.hello: dict[str, Any] = self._ask({"do": "hello"}, START_TIMEOUT_S)
+        try:
+            self.hello: dict[str, Any] = self._ask({"do": "hello"}, START_TIMEOUT_S)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "Worker":
         return self
@@ -95,7 +108,7 @@ class Worker:
             timeout_s,
         )
         path.unlink()
-        return Loaded(answer["build_ns"] / 1e6, answer["cold_ns"] / 1e6, answer["finite"])
+        return Loaded(answer["build_ns"] / 1e6, answer["first_ns"] / 1e6, answer["finite"])
 
     def round(
         self,
@@ -128,6 +141,39 @@ class Worker:
             Burst(key, tuple(samples), readings[segment], readings[segment + 1])
             for key, samples, segment in answer["bursts"]
         ]
+
+    def cold(self, key: str, *, runs: int, flush_mib: int, timeout_s: float) -> tuple[int, ...]:
+        """Times of single inferences, nanoseconds, the caches emptied before each.
+
+        Args:
+            key: A loaded model.
+            runs: How many.
+            flush_mib: Memory that is written through to empty them.
+            timeout_s: Time for all.
+
+        Raises:
+            RuntimeFailure: The worker died or took too long.
+        """
+        request = {"do": "cold", "id": key, "runs": runs, "flush_mib": flush_mib}
+        return tuple(self._ask(request, timeout_s)["samples"])
+
+    def window(self, key: str, *, window_ms: float, timeout_s: float) -> Window:
+        """Inferences of a model without a pause, for a while.
+
+        Raises:
+            RuntimeFailure: The worker died or took too long.
+        """
+        request = {"do": "window", "id": key, "window_ns": int(window_ms * 1e6)}
+        answer = self._ask(request, timeout_s)
+        return Window(answer["wall_ns"], tuple(answer["samples"]))
+
+    @property
+    def in_hand(self) -> str | None:
+        """The model that the process was last busy with, ``None`` before the first."""
+        try:
+            return self._status.read_text(encoding="utf-8", errors="replace").strip() or None
+        except OSError:
+            return None
 
     def _ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         assert self._process.stdin is not None

@@ -14,7 +14,7 @@ def seen(key, session, quiet=1.0, **more):
         "low_ms": quiet,
         "high_ms": quiet,
         "median_ms": quiet,
-        "cold_ms": 2.0,
+        "first_ms": 2.0,
         "build_ms": 3.0,
         "rounds": 10,
         "accepted": 9,
