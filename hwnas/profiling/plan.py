@@ -89,6 +89,9 @@ class PartPlan:
     Args:
         bags: The space's blocks and kernels.
         seed: Seed of the sample by which use is counted.
+
+    ``block_use`` (by index in the space) and ``kernel_use`` count how often
+    ``USAGE_SAMPLES`` networks of the space use each.
     """
 
     def __init__(self, bags: SpaceBags, seed: int) -> None:
@@ -98,18 +101,26 @@ class PartPlan:
             [bags.space.sample(rng, half), bags.space.sample(rng, half, over="choices")]
         )
         indices, counts = np.unique(bags.block_indices(genotypes), return_counts=True)
-        block_use = {int(i): int(n) for i, n in zip(indices, counts, strict=True) if i >= 0}
-        kernel_use: Counter[Kernel] = Counter()
-        for index, uses in block_use.items():
+        self.block_use = {int(i): int(n) for i, n in zip(indices, counts, strict=True) if i >= 0}
+        self.kernel_use: Counter[Kernel] = Counter()
+        for index, uses in self.block_use.items():
             for kernel, number in bags.kernels[index].items():
-                kernel_use[kernel] += uses * number
+                self.kernel_use[kernel] += uses * number
         self._bags = bags
-        self.blocks = sorted(block_use, key=lambda i: (-block_use[i], i))
-        self.kernels = sorted(kernel_use, key=lambda k: (-kernel_use[k], k.key))
+        self.blocks = sorted(self.block_use, key=lambda i: (-self.block_use[i], i))
+        self.kernels = sorted(self.kernel_use, key=lambda k: (-self.kernel_use[k], k.key))
+
+    def block_key(self, index: int) -> str:
+        """Key of a block in a profile, by its index in the space."""
+        return f"block:{self._bags.keys[index]}"
+
+    def block_kernels(self, index: int) -> Counter[Kernel]:
+        """The kernels of a block, by its index in the space."""
+        return self._bags.kernels[index]
 
     def ordered(self, done: set[str]) -> list[str]:
         """Keys of what is not done yet: blocks and kernels in turn, most used first."""
-        blocks = [f"block:{self._bags.keys[i]}" for i in self.blocks]
+        blocks = [self.block_key(index) for index in self.blocks]
         kernels = [f"kernel:{kernel.key}" for kernel in self.kernels]
         merged: list[str] = []
         for position in range(max(len(blocks), len(kernels))):

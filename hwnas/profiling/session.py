@@ -7,13 +7,14 @@ killed loses the visit in flight, and the next one goes on.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from hwnas.errors import InterruptedWork
 from hwnas.export.bags import SpaceBags
 from hwnas.export.parts_onnx import Part
 from hwnas.profiles import DeviceProfile
+from hwnas.profiling.order import InformedOrder
 from hwnas.profiling.plan import PartPlan, PlannedNetwork, base_parts, plan_networks
 from hwnas.profiling.protocol import Protocol
 from hwnas.profiling.visit import measure
@@ -26,7 +27,7 @@ NETWORK_SHARE = 0.35
 """Share of the budget that whole networks get."""
 
 BATCH_BYTES = 256 * 2**20
-BATCH_PARTS = 160
+BATCH_PARTS = 100
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+Order = Callable[[Collection[str]], list[str]]
 
 
 class ProfilingSession:
@@ -119,7 +121,8 @@ class ProfilingSession:
         # One session of each network first: it tells what a visit takes, and
         # gives the judged networks before the budget can end.
         visits = _NetworkVisits(networks, counts)
-        parts = _PartVisits(plan, counts)
+        informed = InformedOrder(plan, self._seed)
+        parts = _PartVisits(plan, counts, lambda done: informed.ordered(self._profile.read(), done))
         network_s = 0.0
         while self._elapsed() < self._budget_s:
             networks_turn = network_s <= NETWORK_SHARE * self._elapsed()
@@ -208,15 +211,16 @@ class _NetworkVisits:
 class _PartVisits:
     """First visits to new parts while the budget's first half lasts, then second visits."""
 
-    def __init__(self, plan: PartPlan, counts: dict[str, int]) -> None:
+    def __init__(self, plan: PartPlan, counts: dict[str, int], order: Order) -> None:
+        self._order = order
+        self._done = {key for key, count in counts.items() if count > 0}
         once = [key for key in plan.ordered(set()) if counts.get(key, 0) == 1]
-        self._new = [key for key in plan.ordered(set()) if counts.get(key, 0) == 0]
         self._again = [once[i : i + BATCH_PARTS] for i in range(0, len(once), BATCH_PARTS)]
-        self.second = False
+        self.second = not plan.ordered(self._done)
         self.done_bases = {key for key, count in counts.items() if count >= PART_SESSIONS}
 
     def open(self) -> bool:
-        return bool(self._again) or (bool(self._new) and not self.second)
+        return bool(self._again) or not self.second
 
     def turn_back(self) -> None:
         """Stop taking new parts; see again those that were seen once."""
@@ -224,10 +228,12 @@ class _PartVisits:
         self.done_bases = set()
 
     def next(self) -> list[str]:
-        if self._new and not self.second:
-            keys, self._new = self._new[:BATCH_PARTS], self._new[BATCH_PARTS:]
-            self._again.append(keys)
-            if not self._new:
+        if not self.second:
+            keys = self._order(self._done)
+            first, more = keys[:BATCH_PARTS], len(keys) > BATCH_PARTS
+            self._done.update(first)
+            self._again.append(first)
+            if not more:
                 self.turn_back()
-            return keys
+            return first
         return self._again.pop(0)

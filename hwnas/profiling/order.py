@@ -1,0 +1,124 @@
+"""What to measure next: the parts whose prices the space's networks depend on and nobody knows."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from hwnas.errors import ProfileError
+from hwnas.kernels import Kernel
+from hwnas.predictors.boosting import BoostedTrees, Floats
+from hwnas.predictors.features import kernel_features, kernel_work
+from hwnas.predictors.kernel_model import LEAST_KERNELS
+from hwnas.predictors.parts import part_prices
+from hwnas.profiles import Records
+from hwnas.profiling.plan import PartPlan
+
+MODELS = 4
+PRIOR_KERNEL = 0.15
+"""Most that is believed of the committee's relative error out of sample."""
+
+PRIOR_BLOCK = 0.05
+"""Relative error of a block as the sum of known kernels."""
+
+VISIT_MS = 12.0
+RUNS = 80
+"""A part takes about so long to build, and so many inferences to measure."""
+
+SHARED = 4.0
+
+
+class InformedOrder:
+    """Parts by how much measuring them is expected to tell, per second that it takes.
+
+    A network's predicted latency is a sum over its blocks, and a block that was
+    not measured is a sum over its kernels. So the variance that a part leaves in
+    the space's latencies is its use, times its price, times the relative
+    uncertainty of that price. For a kernel it comes from the spread of an
+    ensemble of trees on what was measured so far (query by committee, Seung et
+    al., 1992; with subsampled committees, Freund et al., 1997), together with the
+    error that the committee has out of sample; for a block from its unmeasured
+    kernels and from what sums of kernels miss. Before enough kernels are known
+    the use alone decides, and kernels come first.
+
+    What a kernel costs also tells about kernels like it, so its gain counts
+    ``SHARED`` times; that number was chosen on a profile of ``mobilenet-32``, and
+    what the order is worth is shown on others (``tools/bench/profiling_cost.py``).
+
+    Args:
+        plan: The space's parts and how often its networks use them.
+        seed: Seed of the ensemble.
+    """
+
+    def __init__(self, plan: PartPlan, seed: int) -> None:
+        self._plan = plan
+        self._seed = seed
+
+    def ordered(self, records: Records, done: Collection[str]) -> list[str]:
+        """Keys of the parts that are not done, what tells most first.
+
+        Args:
+            records: What is measured so far.
+            done: Keys to leave out.
+        """
+        try:
+            _, prices = part_prices(records)
+        except ProfileError:
+            prices = {}
+        table = {k.removeprefix("kernel:"): v for k, v in prices.items() if k.startswith("kernel:")}
+        if len(table) < LEAST_KERNELS:
+            order = self._plan.ordered(set(done))
+            return sorted(order, key=lambda key: not key.startswith("kernel:"))
+        kernels = list(self._plan.kernel_use)
+        cost, spread = self._kernels(kernels, table)
+        index = {kernel: position for position, kernel in enumerate(kernels)}
+        gains: dict[str, float] = {}
+        left_use: Counter[Kernel] = Counter()
+        for block, use in self._plan.block_use.items():
+            bag = self._plan.block_kernels(block)
+            own = [(index[kernel], count) for kernel, count in bag.items()]
+            price = sum(count * cost[i] for i, count in own)
+            missing = sum((count * cost[i] * spread[i]) ** 2 for i, count in own)
+            sigma = float(np.sqrt(missing + (PRIOR_BLOCK * price) ** 2))
+            key = self._plan.block_key(block)
+            if key in prices:
+                continue
+            gains[key] = use * sigma / (VISIT_MS + RUNS * price)
+            for kernel, count in bag.items():
+                left_use[kernel] += use * count
+        for kernel, use in left_use.items():
+            i = index[kernel]
+            sigma = cost[i] * spread[i]
+            gains[f"kernel:{kernel.key}"] = SHARED * use * sigma / (VISIT_MS + RUNS * cost[i])
+        known = set(done)
+        informed = sorted(
+            (key for key in gains if key not in known), key=lambda key: (-gains[key], key)
+        )
+        # Kernels that no unmeasured block has any more come last: only other files use them.
+        rest = [key for key in self._plan.ordered(known) if key not in gains]
+        return informed + rest
+
+    def _kernels(self, kernels: Sequence[Kernel], table: dict[str, float]) -> tuple[Floats, Floats]:
+        """Prices, ms, and their relative uncertainties; 0 for those in the table."""
+        work = np.array([kernel_work(kernel) for kernel in kernels])
+        features = np.array([kernel_features(kernel) for kernel in kernels])
+        measured = [Kernel.from_key(key) for key in table]
+        x = np.array([kernel_features(kernel) for kernel in measured])
+        y = np.log(
+            np.array(list(table.values())) / np.array([kernel_work(kernel) for kernel in measured])
+        )
+        fold = np.random.default_rng(self._seed).permutation(len(y)) % MODELS
+        guesses, errors = [], np.zeros(len(y))
+        for member in range(MODELS):
+            inside = fold != member
+            trees = BoostedTrees(trees=80, depth=5, rate=0.15, seed=self._seed + member)
+            trees.fit(x[inside], y[inside])
+            guesses.append(trees.predict(features))
+            errors[~inside] = y[~inside] - trees.predict(x[~inside])
+        outside = float(np.median(np.abs(errors))) * 1.48
+        spread = np.sqrt(np.var(guesses, axis=0) + min(outside, PRIOR_KERNEL) ** 2)
+        price = work * np.exp(np.mean(guesses, axis=0))
+        for position, kernel in enumerate(kernels):
+            if kernel.key in table:
+                price[position], spread[position] = table[kernel.key], 0.0
+        return price, spread
