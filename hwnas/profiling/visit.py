@@ -46,6 +46,7 @@ def measure(
     left, seen = dict(models), list[Observation]()
     for attempt in range(len(models) + 1):
         name = f"{session}.{attempt}" if attempt else session
+        begin = time.monotonic()
         with target.open() as worker:
             batch = Batch(worker, name, protocol, seed + attempt)
             try:
@@ -58,7 +59,11 @@ def measure(
                     raise
             finally:
                 found = batch.observations()
-                _keep(profile, worker, name, found, definitions or {})
+                spent = {
+                    "seconds": round(time.monotonic() - begin, 3),
+                    "inference_s": round(worker.inference_s, 3),
+                }
+                _keep(profile, worker, name, found, spent, definitions or {})
                 seen += found
         done = {item.key for item in seen}
         left = {key: model for key, model in left.items() if key not in done}
@@ -72,6 +77,7 @@ def _keep(
     worker: Worker,
     session: str,
     seen: Sequence[Observation],
+    spent: Mapping[str, float],
     definitions: Mapping[str, dict[str, object]],
 ) -> None:
     if not seen:
@@ -82,6 +88,7 @@ def _keep(
         "threads": profile.device.threads,
         "batch": 1,
         **worker.hello["conditions"],
+        **spent,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     keys = {item.key for item in seen}

@@ -108,8 +108,15 @@ class Agent:
         self.engine = engine
         self.status = status
         self.sessions = {}
+        self.inference_ns = 0
         self.clock = getattr(engine, "clock_ns", time.perf_counter_ns)
         self.caches = None
+
+    def run(self, key, runs):
+        """Time a model, and count what it takes as inference."""
+        samples = self.sessions[key].time(runs)
+        self.inference_ns += sum(samples)
+        return samples
 
     def hello(self, request):
         """Who and where this is."""
@@ -126,8 +133,8 @@ class Agent:
         session = self.engine.Session(
             request["path"], request["threads"], request.get("shapes") or None
         )
-        first = session.time(1)[0]
         self.sessions[request["id"]] = session
+        first = self.run(request["id"], 1)[0]
         return {"build_ns": session.build_ns, "first_ns": first, "finite": session.finite()}
 
     def unload(self, request):
@@ -143,17 +150,17 @@ class Agent:
         between segments, so that segment i lies between canary i and i + 1.
         """
         runs, drop, every = request["runs"], request["drop"], request["segment_ns"]
-        canary = self.sessions[request["canary"]]
-        readings, bursts = [min(canary.time(runs)[drop:])], []
+        canary = request["canary"]
+        readings, bursts = [min(self.run(canary, runs)[drop:])], []
         begin = self.clock()
         for key in request["order"]:
             self.status.write(key)
-            bursts.append([key, self.sessions[key].time(runs)[drop:], len(readings) - 1])
+            bursts.append([key, self.run(key, runs)[drop:], len(readings) - 1])
             if self.clock() - begin > every:
-                readings.append(min(canary.time(runs)[drop:]))
+                readings.append(min(self.run(canary, runs)[drop:]))
                 begin = self.clock()
-        readings.append(min(canary.time(runs)[drop:]))
-        return {"bursts": bursts, "canary": readings}
+        readings.append(min(self.run(canary, runs)[drop:]))
+        return {"bursts": bursts, "canary": readings, "inference_ns": self.inference_ns}
 
     def cold(self, request):
         """Single inferences of a model, the caches emptied before each."""
@@ -165,15 +172,15 @@ class Agent:
         samples = []
         for _ in range(request["runs"]):
             flush()
-            samples += self.sessions[request["id"]].time(1)
-        return {"samples": samples}
+            samples += self.run(request["id"], 1)
+        return {"samples": samples, "inference_ns": self.inference_ns}
 
     def window(self, request):
         """Inferences without a pause for a while: how long it was, and each one's time."""
         self.status.write(request["id"])
-        session, begin, samples = self.sessions[request["id"]], self.clock(), []
+        begin, samples = self.clock(), []
         while not samples or self.clock() - begin < request["window_ns"]:
-            samples += session.time(1)
+            samples += self.run(request["id"], 1)
         return {"wall_ns": self.clock() - begin, "samples": samples}
 
 

@@ -50,6 +50,8 @@ class Worker:
     Args:
         command: The command that starts the agent; the path of its status file is added.
         threads: Threads of one inference.
+
+    ``inference_s`` is the time that the rounds so far spent in inferences.
     """
 
     def __init__(self, command: Sequence[str], threads: int) -> None:
@@ -69,6 +71,7 @@ class Worker:
         )
         self._buffer = b""
         self._count = 0
+        self.inference_s = 0.0
         try:
             self.hello: dict[str, Any] = self._ask({"do": "hello"}, START_TIMEOUT_S)
         except BaseException:
@@ -183,6 +186,7 @@ class Worker:
         except BrokenPipeError:
             raise RuntimeFailure(self._obituary(request)) from None
         answer: dict[str, Any] = json.loads(self._read_line(request, timeout_s))
+        self.inference_s = answer.get("inference_ns", 0) / 1e9 or self.inference_s
         if not answer["ok"]:
             raise RuntimeFailure(answer["error"])
         return answer
