@@ -3,7 +3,8 @@
 from hwnas.profiles.bags import NetworkBag, ProfiledBags
 from hwnas.profiles.device import Device
 from hwnas.profiles.observation import Measurement, Observation, combine
-from hwnas.profiles.store import DeviceProfile, Records, profiles_folder
+from hwnas.profiles.records import Records
+from hwnas.profiles.store import DeviceProfile, profiles_folder
 
 __all__ = [
     "Device",

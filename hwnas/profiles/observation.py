@@ -1,7 +1,7 @@
 """What was seen of one model in one worker process, and the measurement that several make."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,9 @@ class Observation:
     def to_json(self) -> dict[str, Any]:
         """Plain values; times are rounded to a hundredth of a microsecond."""
         values = {
-            name: round(value, 5) if isinstance(value, float) else value
-            for name, value in asdict(self).items()
+            item.name: round(value, 5) if isinstance(value, float) else value
+            for item in fields(self)
+            for value in [getattr(self, item.name)]
         }
         if self.failure is not None:
             return {name: values[name] for name in ("key", "session", "failure")}
