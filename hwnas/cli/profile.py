@@ -27,7 +27,7 @@ def profile(
     from hwnas.targets import target
 
     budget_s = seconds(budget)
-    found, held = space(space_name), DeviceProfile.open(name)
+    found, held = space(space_name), DeviceProfile.open(name, on_wait=note)
     if not resume and held.read().observations:
         raise RequestError(
             f"device '{name}' has measurements already; give --resume to go on with them, or make "

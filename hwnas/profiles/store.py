@@ -1,9 +1,8 @@
 """A device profile on disk: ``device.toml``, ``measurements.jsonl``, ``predictor.json``."""
 
-import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from hwnas.errors import ProfileError, RequestError, UnknownNameError
 from hwnas.profiles.device import Device
 from hwnas.profiles.files import append_text, make_folder, storage_error, write_text
 from hwnas.profiles.lines import parse, sorted_text, to_text
+from hwnas.profiles.lock import hold, try_hold
 from hwnas.profiles.observation import Observation
 from hwnas.profiles.records import Records
 
@@ -29,11 +29,15 @@ class DeviceProfile:
     Args:
         device: The device.
         folder: Its folder.
+        on_wait: Called with a line for people while another process holds the device.
     """
 
-    def __init__(self, device: Device, folder: Path) -> None:
+    def __init__(
+        self, device: Device, folder: Path, on_wait: Callable[[str], None] | None = None
+    ) -> None:
         self.device = device
         self.folder = folder
+        self.on_wait = on_wait
 
     @classmethod
     def create(cls, device: Device) -> "DeviceProfile":
@@ -54,8 +58,12 @@ class DeviceProfile:
         return cls(device, folder)
 
     @classmethod
-    def open(cls, name: str) -> "DeviceProfile":
+    def open(cls, name: str, on_wait: Callable[[str], None] | None = None) -> "DeviceProfile":
         """The profile of a known device.
+
+        Args:
+            name: Its name.
+            on_wait: As in the constructor.
 
         Raises:
             UnknownNameError: No device has that name.
@@ -69,7 +77,7 @@ class DeviceProfile:
                 f"Make one: hwnas device new {name} --runtime onnxruntime",
             )
         folder = profiles_folder() / name
-        return cls(Device.read(folder), folder)
+        return cls(Device.read(folder), folder, on_wait)
 
     @staticmethod
     def names() -> list[str]:
@@ -79,6 +87,10 @@ class DeviceProfile:
     @property
     def _path(self) -> Path:
         return self.folder / "measurements.jsonl"
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.folder / ".lock"
 
     @property
     def predictor_path(self) -> Path:
@@ -135,28 +147,32 @@ class DeviceProfile:
         except OSError as error:
             raise storage_error(self._path, error) from error
 
-    def compact(self) -> None:
-        """Write the records again sorted, so that two versions compare well."""
-        write_text(self._path, sorted_text(self.read()))
+    def compact(self) -> bool:
+        """Write the records again sorted, so that two versions compare well.
+
+        Returns:
+            Whether it was done; where another process holds the device, what that
+            appends meanwhile would be lost, so it is left to it.
+        """
+        with try_hold(self._lock_path) as held:
+            if held:
+                write_text(self._path, sorted_text(self.read()))
+        return held
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
         """Hold the device: one measuring session at a time; a second one waits.
 
         The lock is the system's and so dies with its holder.
+
+        Args:
+            on_wait: Called with a line that says for whom it waits, at once and
+                every 30 s; without it, the profile's own.
+
+        Raises:
+            StorageError: The lock cannot be made.
         """
-        path = make_folder(self.folder) / ".lock"
-        try:
-            stream = path.open("a+")
-        except OSError as error:
-            raise storage_error(path, error) from error
-        with stream:
-            while True:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.2)
+        with hold(self._lock_path, self.device.name, on_wait or self.on_wait):
             yield
 
     def age_days(self) -> float | None:

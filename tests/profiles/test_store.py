@@ -1,7 +1,4 @@
-import fcntl
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -48,26 +45,3 @@ def test_an_unstable_measurement_says_so(seen):
     assert combine(far, 0.5).verdict == "unstable"
     slow = [*agreeing, seen("a", "s9", 1.4, canary_ms=0.7)]
     assert combine(slow, 0.5).latency_ms < 1.01
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from hwnas.profiles import Device, DeviceProfile
-with DeviceProfile(Device("d"), Path(sys.argv[1])).exclusive():
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_the_device_is_held_by_one_and_freed_by_death(profiles):
-    profile = DeviceProfile.create(Device("d"))
-    command = [sys.executable, "-c", HOLD, str(profile.folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout.readline() == "held\n"
-        with (profile.folder / ".lock").open("a+") as stream, pytest.raises(BlockingIOError):
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        holder.kill()
-        holder.wait()
-    with profile.exclusive():
-        pass
