@@ -1,6 +1,7 @@
 """Device profiles on disk: text that is appended safely and compares well."""
 
 from hwnas.profiles.bags import NetworkBag, ProfiledBags
+from hwnas.profiles.conditions import Differences, differences
 from hwnas.profiles.device import Device
 from hwnas.profiles.observation import Measurement, Observation, combine
 from hwnas.profiles.records import Records
@@ -9,11 +10,13 @@ from hwnas.profiles.store import DeviceProfile, profiles_folder
 __all__ = [
     "Device",
     "DeviceProfile",
+    "Differences",
     "Measurement",
     "NetworkBag",
     "Observation",
     "ProfiledBags",
     "Records",
     "combine",
+    "differences",
     "profiles_folder",
 ]

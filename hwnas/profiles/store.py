@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import ProfileError, RequestError, UnknownNameError
+from hwnas.profiles.conditions import Conditions, check
 from hwnas.profiles.device import Device
 from hwnas.profiles.files import append_text, make_folder, storage_error, write_text
 from hwnas.profiles.lines import parse, sorted_text, to_text
@@ -174,6 +175,19 @@ class DeviceProfile:
         """
         with hold(self._lock_path, self.device.name, on_wait or self.on_wait):
             yield
+
+    def check_conditions(self, now: Conditions, *, force: bool = False) -> list[str]:
+        """Warnings where what was measured may not hold now; none where nothing was measured.
+
+        Args:
+            now: The conditions of here and now, as ``conditions.of_worker`` gives them.
+            force: Whether to go on where it does not hold.
+
+        Raises:
+            RequestError: It does not hold: the runtime, its version or the threads differ.
+            ProfileError: The file is broken.
+        """
+        return check(self.device.name, self.read().sessions, now, force=force)
 
     def age_days(self) -> float | None:
         """Days since something was measured, or ``None``."""
