@@ -3,6 +3,7 @@
 from hwnas.profiles.bags import NetworkBag, ProfiledBags
 from hwnas.profiles.conditions import Differences, differences
 from hwnas.profiles.device import Device
+from hwnas.profiles.merge import Merged
 from hwnas.profiles.observation import Measurement, Observation, combine
 from hwnas.profiles.records import Records
 from hwnas.profiles.store import DeviceProfile, profiles_folder
@@ -12,6 +13,7 @@ __all__ = [
     "DeviceProfile",
     "Differences",
     "Measurement",
+    "Merged",
     "NetworkBag",
     "Observation",
     "ProfiledBags",

@@ -1,9 +1,11 @@
 """A device profile on disk: ``device.toml``, ``measurements.jsonl``, ``predictor.json``."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hwnas.profiles.device import Device
 from hwnas.profiles.files import append_text, make_folder, storage_error, write_text
 from hwnas.profiles.lines import parse, sorted_text, to_text
 from hwnas.profiles.lock import hold, try_hold
+from hwnas.profiles.merge import Merged, joined, require_same
 from hwnas.profiles.observation import Observation
 from hwnas.profiles.records import Records
 
@@ -79,6 +82,15 @@ class DeviceProfile:
             )
         folder = profiles_folder() / name
         return cls(Device.read(folder), folder, on_wait)
+
+    @classmethod
+    def at(cls, folder: Path) -> "DeviceProfile":
+        """The profile in a folder anywhere, such as one copied from another machine.
+
+        Raises:
+            ProfileError: There is none, or its files are broken.
+        """
+        return cls(Device.read(folder), folder)
 
     @staticmethod
     def names() -> list[str]:
@@ -176,6 +188,33 @@ class DeviceProfile:
         with hold(self._lock_path, self.device.name, on_wait or self.on_wait):
             yield
 
+    def merge(self, other: "DeviceProfile", *, force: bool = False) -> Merged:
+        """Add what another profile of the same device holds; done whole or not at all.
+
+        Sessions of the other that are new get names of their own; what is there
+        already is not added again.
+
+        Args:
+            other: It is only read.
+            force: Whether to go on where the runtime's version or the CPU differ.
+
+        Returns:
+            What was added.
+
+        Raises:
+            RequestError: It is another device, or was measured under other conditions.
+            ProfileError: A file is broken, or the two contradict each other.
+            StorageError: The disk is full or not writable; the profile is as before.
+        """
+        require_same(self.device, other.device)
+        with self.exclusive():
+            records, merged = joined(
+                self.read(), other.read(), (self.device.name, str(other.folder)), force=force
+            )
+            if merged.anything:
+                write_text(self._path, sorted_text(records))
+        return merged
+
     def check_conditions(self, now: Conditions, *, force: bool = False) -> list[str]:
         """Warnings where what was measured may not hold now; none where nothing was measured.
 
@@ -189,8 +228,30 @@ class DeviceProfile:
         """
         return check(self.device.name, self.read().sessions, now, force=force)
 
-    def age_days(self) -> float | None:
-        """Days since something was measured, or ``None``."""
+    def fit_needed(self, records: Records) -> bool:
+        """Whether the predictor is missing, or was fitted on other records than these.
+
+        The predictor's file names what it was fitted on by its digest, since times
+        of files do not survive a clone.
+        """
+        try:
+            value = json.loads(self.predictor_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return True
+        return not isinstance(value, dict) or value.get("fitted_on") != records.digest()
+
+    def age_days(self, records: Records) -> float | None:
+        """Days since something was measured, or ``None`` where nothing ever was.
+
+        Args:
+            records: What :meth:`read` gave. Where no session says when it was, the
+                file's time counts.
+        """
         if not self._path.exists():
             return None
-        return (time.time() - self._path.stat().st_mtime) / 86400
+        begun = self._path.stat().st_mtime
+        times = records.times()
+        if times:
+            with suppress(ValueError):  # not a time: mended by hand
+                begun = datetime.fromisoformat(times[-1]).timestamp()
+        return (time.time() - begun) / 86400
