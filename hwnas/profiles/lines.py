@@ -90,17 +90,19 @@ class _Reader:
         mend = "mend or remove the line"
         try:
             value = json.loads(raw.decode("utf-8"))
+            if b"\\u" in raw:
+                line({"": value}).encode("utf-8")  # half a surrogate pair could not be written
         except (ValueError, RecursionError) as error:
             if _torn(raw):
                 return
-            what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"not JSON ({error})"
+            what = "not UTF-8" if isinstance(error, UnicodeError) else f"not JSON ({error})"
             raise self._error(number, what, mend) from error
         if not isinstance(value, dict):
             raise self._error(number, "not a JSON object", mend)
         if "schema" in value:
             if value["schema"] != SCHEMA:
                 newer = isinstance(value["schema"], int) and value["schema"] > SCHEMA
-                what = f"schema {value['schema']}, this hwnas knows {SCHEMA}"
+                what = f"schema {_short(str(value['schema']))}, this hwnas knows {SCHEMA}"
                 raise self._error(number, what, "update hwnas" if newer else mend)
             self._schema = True
         elif "define" in value:
@@ -120,9 +122,11 @@ class _Reader:
 
     def _take_session(self, number: int, name: str, conditions: dict[str, Any]) -> None:
         known = self._records.sessions.get(name)
-        if known is not None and known != conditions:
+        if known is not None and line(known, sort_keys=True) != line(conditions, sort_keys=True):
             first = self._session_lines[name]
-            raise self._error(number, f"session '{name}' differs from line {first}", _one_side())
+            raise self._error(
+                number, f"session '{_short(name)}' differs from line {first}", _one_side()
+            )
         self._records.sessions[name] = conditions
         self._session_lines.setdefault(name, number)
 
@@ -131,7 +135,7 @@ class _Reader:
         if place in self._seen:
             first, known = self._seen[place]
             if known.to_json() != item.to_json():
-                what = f"'{_short(item.key)}' in session '{item.session}' contradicts line {first}"
+                what = f"{_named(item.key, item.session)} contradicts line {first}"
                 raise self._error(number, what, _one_side())
             return
         self._seen[place] = (number, item)
@@ -142,9 +146,9 @@ class _Reader:
             if session not in self._records.sessions:
                 raise self._error(
                     number,
-                    f"'{_short(key)}' was seen in session '{session}', whose conditions are "
-                    "not in the file",
-                    'restore the line {"session":"' + session + '",…} or remove this one',
+                    f"{_named(key, session)} has no conditions: those of the session are not "
+                    "in the file",
+                    'restore the line {"session":"' + _short(session) + '",…} or remove this one',
                 )
         if not self._schema and (self._seen or self._records.sessions or self._records.definitions):
             raise self._error(1, "no schema", f'put the line {{"schema":{SCHEMA}}} before it')
@@ -160,6 +164,10 @@ def _one_side() -> str:
 
 def _short(key: str) -> str:
     return key if len(key) <= _SHOWN else key[: _SHOWN - 1] + "…"
+
+
+def _named(key: str, session: str) -> str:
+    return f"'{_short(key)}' in session '{_short(session)}'"
 
 
 def _is(value: dict[str, Any], types: dict[str, type]) -> bool:

@@ -39,6 +39,15 @@ class Records:
             counts[item.key] += 1000 if item.failure is not None else 1
         return dict(counts)
 
+    def next_session(self) -> int:
+        """The least number above all sessions named ``s0000`` and so on.
+
+        Counting sessions is not enough: where one was removed by hand, the count
+        is the number of one that is there.
+        """
+        numbers = (name[1:].partition(".")[0] for name in self.sessions if name[:1] == "s")
+        return max((int(text) + 1 for text in numbers if text.isdecimal()), default=0)
+
     def failed(self) -> set[str]:
         """The parts that were seen only to fail."""
         worked = {item.key for item in self.observations if item.failure is None}

@@ -1,6 +1,10 @@
 import json
+import subprocess
+import sys
 
 import pytest
+
+from hwnas.cli.common import note
 
 
 @pytest.fixture
@@ -44,6 +48,36 @@ def test_another_machine_is_a_warning(hwnas, alter):
     assert done.code == 0
     assert "warning: device 'sim': CPU: " in done.err and "another (1 of " in done.err
     assert done.json["device"] == "sim"
+
+
+HOLD = """
+import fcntl, json, os, sys, time
+stream = open(sys.argv[1], "w")
+fcntl.flock(stream, fcntl.LOCK_EX)
+json.dump({"pid": os.getpid(), "command": "hwnas profile sim", "since": time.time()}, stream)
+stream.flush()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_profile_says_for_whom_it_waits(hwnas, sim, monkeypatch):
+    command = [sys.executable, "-c", HOLD, str(sim / ".lock")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+
+        def let_go(text):
+            note(text)
+            if "waiting" in text:
+                holder.stdin.close()
+
+        monkeypatch.setattr("hwnas.cli.profile.note", let_go)
+        done = hwnas(*WORDS)
+    assert done.code == 0
+    held = f"device 'sim' is being measured by process {holder.pid} (hwnas profile sim) since "
+    assert done.err.count(held) == 1
 
 
 def test_a_new_device_opens_no_worker_to_ask(profiles):

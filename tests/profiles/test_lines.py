@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hwnas.errors import ProfileError
-from hwnas.profiles import Device, DeviceProfile, Observation
+from hwnas.profiles import Device, DeviceProfile, Observation, Records
 
 GOOD = {
     "key": "kernel:a",
@@ -43,6 +43,7 @@ WRONG = {
     "a conflict of git": ("<<<<<<< HEAD", "not JSON"),
     "closed and broken": ('{"key": oops}', "not JSON"),
     "nested without end": ("[" * 100000, "not JSON"),
+    "half a character": (r'{"key":"\ud800","session":"s0","failure":"x"}', "not UTF-8"),
     "a number as key": (altered(key=1), "'key' must be a text, received 1"),
     "an empty key": (altered(key=""), "'key' must be a text"),
     "a time as text": (altered(quiet_ms="1"), "'quiet_ms' must be a positive time in ms"),
@@ -65,7 +66,10 @@ WRONG = {
     "a definition of no object": ('{"define":"block:a","as":[]}', "a definition is"),
     "a newer schema": ('{"schema":99}', "schema 99, this hwnas knows 1; update hwnas"),
     "no schema at all": ('{"schema":"one"}', "schema one, this hwnas knows 1; mend"),
-    "conditions that are not there": (altered(session="s9"), "conditions are not in the file"),
+    "conditions that are not there": (
+        altered(session="s9"),
+        "has no conditions: those of the session",
+    ),
     "other conditions": ('{"session":"s0","conditions":{"cpu":"y"}}', "differs from line 2"),
 }
 
@@ -157,3 +161,16 @@ def test_the_digest_knows_contents_and_not_order(profile):
     assert profile.read().digest() != first
     write(profile, [*lines, altered(key="c")])
     assert profile.read().digest() != first
+
+
+def test_conditions_written_twice_are_the_same_whatever_they_hold(profile):
+    line = '{"session":"s0","conditions":{"load":NaN,"cpu":"x"}}'
+    other = '{"session":"s0","conditions":{"cpu":"x","load":NaN}}'
+    write(profile, [HEAD[0], line, other])
+    assert list(profile.read().sessions) == ["s0"]
+
+
+def test_the_next_session_is_none_that_was_there():
+    assert Records().next_session() == 0
+    names = ("s0000", "s0007", "s0003.ab12", "s0011.cd34", "mine", "sx", "s", "")
+    assert Records(sessions={name: {} for name in names}).next_session() == 12
