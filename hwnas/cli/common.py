@@ -17,6 +17,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 Budget = Annotated[str, typer.Option("--budget", help="Time to use, such as 90s, 10m, 2h.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run left.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Go on although runtime, version or threads are not the same."),
+]
 DeviceName = Annotated[str, typer.Option("--device", help="Name of a device.")]
 
 

@@ -21,7 +21,7 @@ from hwnas.profiles.files import write_bytes
 from hwnas.profiling.models import measure_models
 from hwnas.runtimes import runtime
 from hwnas.spaces import Architecture
-from hwnas.targets import target
+from hwnas.targets import Target, target
 from hwnas.training import ImageData, Recipe, train
 
 PARITY_IMAGES = 16
@@ -34,6 +34,12 @@ class Candidate:
 
     name: str
     architecture: Architecture
+
+
+def target_of(profile: DeviceProfile) -> Target:
+    """Where the device of a profile runs models."""
+    device = profile.device
+    return target(runtime(device.runtime), device.transport, device.threads)
 
 
 class Deployer:
@@ -57,9 +63,8 @@ class Deployer:
         self.recipe = recipe
         self.folder = folder
         self.limit_ms = limit_ms
-        device = profile.device
-        self._runtime = runtime(device.runtime)
-        self._target = target(self._runtime, device.transport, device.threads)
+        self._target = target_of(profile)
+        self._runtime = self._target.runtime
 
     def measure(self, models: Mapping[str, bytes], label: str) -> dict[str, Measurement]:
         """Latencies of models, all in the same rounds.

@@ -1,15 +1,20 @@
 """``hwnas device``: the devices that are known, what is installed, a new one, a check."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from hwnas.cli.common import Json, note, output, print_json
-from hwnas.errors import HwnasError, PromiseError
+from hwnas.errors import HwnasError, ProfileError, PromiseError, UnknownNameError
 
-app = typer.Typer(no_args_is_help=True, help="Devices: list, show, new, check.")
+if TYPE_CHECKING:
+    from hwnas.profiles import DeviceProfile, Records
+
+app = typer.Typer(no_args_is_help=True, help="Devices: list, show, new, check, merge.")
 Name = Annotated[str, typer.Argument(help="Name of the device.")]
 
 
@@ -32,9 +37,8 @@ def describe(name: str) -> dict[str, Any]:
         why = runtime(device.runtime).why_not()
     except HwnasError as error:
         why = str(error)
-    age = profile.age_days()
-    measured = {} if age is None else profile.read().measurements()
-    networks = [item.latency_ms for key, item in measured.items() if key.startswith("network:")]
+    records = profile.read()
+    age = profile.age_days(records)
     return {
         "name": name,
         "runtime": device.runtime,
@@ -43,15 +47,53 @@ def describe(name: str) -> dict[str, Any]:
         "precision": device.precision,
         "available": why is None,
         "why": why,
-        "profile": None
-        if age is None
-        else {
-            "measurements": len(measured),
-            "networks_ms": latency_range(networks),
-            "fitted": profile.predictor_path.exists(),
-            "age_days": round(age, 2),
-        },
+        "profile": None if age is None else _held(profile, records, age),
     }
+
+
+def _held(profile: "DeviceProfile", records: "Records", age_days: float) -> dict[str, Any]:
+    """What a profile holds."""
+    from hwnas.profiles.conditions import LABELS, distinct, mixed
+
+    measured = records.measurements()
+    networks = [item.latency_ms for key, item in measured.items() if key.startswith("network:")]
+    verdicts = Counter(item.verdict for item in measured.values())
+    times = records.times()
+    return {
+        "measurements": len(measured),
+        "networks_ms": latency_range(networks),
+        "fitted": profile.predictor_path.exists(),
+        "age_days": round(age_days, 2),
+        "fit_needed": profile.fit_needed(records),
+        "parts": {
+            "stable": verdicts["stable"],
+            "unstable": verdicts["unstable"],
+            "failed": len(records.failed()),
+        },
+        "observations": len(records.observations),
+        "sessions": len(records.sessions),
+        "first_at": times[0] if times else None,
+        "last_at": times[-1] if times else None,
+        "conditions": {name: distinct(records.sessions, name) for name in LABELS},
+        "mixed": mixed(records.sessions),
+    }
+
+
+def _known(name: str) -> dict[str, Any]:
+    """As :func:`describe`; a device with broken files says so instead of hiding the others."""
+    try:
+        return describe(name)
+    except ProfileError as error:
+        return {
+            "name": name,
+            "runtime": None,
+            "transport": None,
+            "threads": None,
+            "precision": None,
+            "available": False,
+            "why": str(error),
+            "profile": None,
+        }
 
 
 def _show(devices: list[dict[str, Any]]) -> None:
@@ -59,17 +101,44 @@ def _show(devices: list[dict[str, Any]]) -> None:
     for column in ("device", "runtime", "transport", "threads", "available", "measured", "fitted"):
         table.add_column(column)
     for item in devices:
-        held = item["profile"] or {"measurements": 0, "fitted": False}
+        held = item["profile"] or {"measurements": 0, "fitted": False, "fit_needed": True}
         table.add_row(
             item["name"],
-            item["runtime"],
-            item["transport"],
-            str(item["threads"]),
+            item["runtime"] or "?",
+            item["transport"] or "?",
+            str(item["threads"] or "?"),
             item["why"] or "yes",
             str(held["measurements"]),
-            "yes" if held["fitted"] else "no",
+            ("out of date" if held["fit_needed"] else "yes") if held["fitted"] else "no",
         )
     output.print(table)
+
+
+def _show_profile(name: str, held: dict[str, Any]) -> None:
+    """What a profile holds, in a few lines for people."""
+    values = {
+        key: " and ".join(str(value) for value in found) or "unknown"
+        for key, found in held["conditions"].items()
+    }
+    lines = {
+        "machine": f"{values['cpu']}, cores: {values['cores']}",
+        "runtime": f"{values['runtime']} {values['version']}, threads: {values['threads']}",
+        "sessions": f"{held['sessions']}, {_when(held['first_at'])} to {_when(held['last_at'])}",
+        "parts": ", ".join(f"{count} {verdict}" for verdict, count in held["parts"].items()),
+    }
+    if held["fit_needed"]:
+        lines["predictor"] = (
+            "fitted on other measurements than these" if held["fitted"] else "not fitted"
+        ) + f": run 'hwnas fit {name}'"
+    output.print()
+    for label, text in lines.items():
+        output.print(f"{label:<10} {text}", markup=False, soft_wrap=True)
+    for text in held["mixed"]:
+        output.print(f"sessions differ in {text}", markup=False, soft_wrap=True)
+
+
+def _when(at: str | None) -> str:
+    return "unknown" if at is None else at.replace("T", " ")
 
 
 @app.command("list")
@@ -77,7 +146,7 @@ def list_devices(as_json: Json = False) -> None:
     """All devices that are known here."""
     from hwnas.profiles import DeviceProfile
 
-    devices = [describe(name) for name in DeviceProfile.names()]
+    devices = [_known(name) for name in DeviceProfile.names()]
     if as_json:
         print_json({"devices": devices})
     elif devices:
@@ -92,8 +161,57 @@ def show(name: Name, as_json: Json = False) -> None:
     devices = [describe(name)]
     if as_json:
         print_json({"devices": devices})
+        return
+    _show(devices)
+    if devices[0]["profile"] is not None:
+        _show_profile(name, devices[0]["profile"])
+
+
+@app.command("merge")
+def merge(
+    name: Name,
+    other: Annotated[str, typer.Argument(help="Name of a device, or path of a profile folder.")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Merge although runtime version or CPU are not the same."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Add what another profile of the same device holds."""
+    from hwnas.profiles import DeviceProfile
+
+    held = DeviceProfile.open(name, on_wait=note)
+    known = DeviceProfile.names()
+    if other in known:
+        source = DeviceProfile.open(other)
+    elif Path(other).is_dir():
+        source = DeviceProfile.at(Path(other))
     else:
-        _show(devices)
+        raise UnknownNameError("device", other, known, "Or give the path of a profile folder.")
+    merged = held.merge(source, force=force)
+    for text in merged.warnings:
+        note(f"warning: {text}")
+    described = describe(name)
+    if as_json:
+        print_json(
+            {
+                "device": name,
+                "added": {
+                    "observations": merged.observations,
+                    "sessions": merged.sessions,
+                    "definitions": merged.definitions,
+                },
+                "warnings": list(merged.warnings),
+                "devices": [described],
+            }
+        )
+    elif not merged.anything:
+        note(f"'{other}' holds nothing that '{name}' does not; nothing was added")
+    else:
+        note(
+            f"added {merged.observations} observations of {merged.sessions} new sessions and "
+            f"{merged.definitions} definitions to '{name}'; run 'hwnas fit {name}' to use them"
+        )
 
 
 @app.command("new")

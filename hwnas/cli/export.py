@@ -41,7 +41,7 @@ def export(
     best = result["best"]
     data = load_data(result["data"], seed=result["seed"])
     deployer = Deployer(
-        DeviceProfile.open(result["device"]),
+        DeviceProfile.open(result["device"], on_wait=note),
         data,
         Recipe.from_json(result["recipe"]),
         run,

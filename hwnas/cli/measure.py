@@ -43,7 +43,7 @@ def measure(
     sustained_s = seconds(sustained) if sustained else 0.0
     shapes = parse_shapes(input_shape or [])
     payloads = {str(path): open_model(path, shapes).SerializeToString() for path in models}
-    held = DeviceProfile.open(device)
+    held = DeviceProfile.open(device, on_wait=note)
     own = held.device
     place = target(runtime(own.runtime), own.transport, own.threads)
     with progress(f"measuring on {device}") as bar:
@@ -109,7 +109,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
             f"{row['latency_ms']:.4f}",
             f"{row['low_ms']:.4f}–{row['high_ms']:.4f}",
             f"{row['median_ms']:.4f}",
-            f"{cold:.3f}" if cold == cold else "–",
+            "–" if cold is None else f"{cold:.3f}",
             f"{row['first_ms']:.3f}",
             f"{row['build_ms']:.1f}",
             str(row["verdict"]),

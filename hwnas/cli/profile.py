@@ -1,13 +1,28 @@
 """``hwnas profile``: measure a space on a device within a budget, then fit."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from hwnas.cli.common import Budget, Json, Resume, Seed, note, output, print_json, progress, seconds
+from hwnas.cli.common import (
+    Budget,
+    Force,
+    Json,
+    Resume,
+    Seed,
+    note,
+    output,
+    print_json,
+    progress,
+    seconds,
+)
 from hwnas.cli.device import latency_range
 from hwnas.errors import RequestError
+
+if TYPE_CHECKING:
+    from hwnas.profiles import DeviceProfile
+    from hwnas.targets import Target
 
 
 def profile(
@@ -16,6 +31,7 @@ def profile(
     budget: Budget = "10m",
     networks: Annotated[int, typer.Option(help="Whole networks to measure at most.")] = 60,
     resume: Resume = False,
+    force: Force = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -27,7 +43,7 @@ def profile(
     from hwnas.targets import target
 
     budget_s = seconds(budget)
-    found, held = space(space_name), DeviceProfile.open(name)
+    found, held = space(space_name), DeviceProfile.open(name, on_wait=note)
     if not resume and held.read().observations:
         raise RequestError(
             f"device '{name}' has measurements already; give --resume to go on with them, or make "
@@ -35,6 +51,7 @@ def profile(
         )
     device = held.device
     place = target(runtime(device.runtime), device.transport, device.threads)
+    check_here(held, place, force=force)
     with progress(f"profiling {name}") as bar:
 
         def report(state: Progress) -> None:
@@ -79,7 +96,32 @@ def profile(
     show_accuracy(result)
 
 
-def fitted(held: Any) -> dict[str, Any]:
+def check_here(held: "DeviceProfile", place: "Target", *, force: bool = False) -> None:
+    """Say where a profile may not hold on this machine as it is now.
+
+    A worker process is opened to ask, under the device's lock, and only where
+    something was measured.
+
+    Args:
+        held: The profile.
+        place: The device's target.
+        force: Whether to go on where the profile does not hold.
+
+    Raises:
+        RequestError: The runtime, its version or the threads are not those of the profile.
+        RuntimeFailure: The device does not start.
+    """
+    from hwnas.profiles.conditions import of_worker
+
+    if not held.read().sessions:
+        return
+    with held.exclusive(), place.open() as worker:
+        now = of_worker(worker.hello, held.device.threads)
+    for text in held.check_conditions(now, force=force):
+        note(f"warning: device '{held.device.name}': {text}")
+
+
+def fitted(held: "DeviceProfile") -> dict[str, Any]:
     """Fit the predictor of a profile, keep it, and say how good it is on left-out networks."""
     from hwnas.predictors import LatencyPredictor, evaluate
     from hwnas.profiling.bags import profiled_bags

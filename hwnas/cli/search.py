@@ -9,6 +9,7 @@ from rich.table import Table
 from hwnas.cli.common import (
     Budget,
     DeviceName,
+    Force,
     Json,
     Resume,
     Seed,
@@ -43,6 +44,7 @@ def search(
     ] = 0.9,
     seed: Seed = 0,
     resume: Resume = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Search a space under a latency limit; what is returned was measured within it."""
@@ -63,6 +65,7 @@ def search(
         quantile=quantile,
         seed=seed,
         resume=resume,
+        force=force,
     )
     result = SearchRun(request).run()
     if as_json:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hwnas.cli.common import Bar, note, progress
-from hwnas.cli.deploy import Candidate, Deployer
+from hwnas.cli.deploy import Candidate, Deployer, target_of
+from hwnas.cli.profile import check_here
 from hwnas.errors import InterruptedWork, RequestError
 from hwnas.estimators import Budget, PathTrainer, estimator, mean_rank
 from hwnas.export.bags import SpaceBags
@@ -56,6 +57,7 @@ class SearchRequest:
     quantile: float
     seed: int
     resume: bool
+    force: bool
 
 
 class SearchRun:
@@ -73,11 +75,12 @@ class SearchRun:
         for name in request.strategies:
             check_strategy(name)
         self.space: SearchSpace = space(request.space)
-        self.profile = DeviceProfile.open(request.device)
+        self.profile = DeviceProfile.open(request.device, on_wait=note)
         self.predictor = SpacePredictor(
             LatencyPredictor.load(self.profile.predictor_path),
             SpaceBags(self.space, self.profile.device.runtime),
         )
+        check_here(self.profile, target_of(self.profile), force=request.force)
         self.constraint = LatencyConstraint(self.predictor, request.limit_ms, request.quantile)
         self.constraint.require_feasible(self.space, np.random.default_rng(request.seed))
         self.data = load_data(request.data, seed=request.seed)

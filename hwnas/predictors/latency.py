@@ -74,7 +74,8 @@ class LatencyPredictor:
 
     Learned: ``call_ms_``, ``kernels_``, ``blocks_ms_``, ``block_residual_``,
     ``network_residual_`` (networks as sums of blocks), ``model_residual_``
-    (networks as sums of kernels, for ONNX files).
+    (networks as sums of kernels, for ONNX files), ``fitted_on_`` (digest of the
+    records that it was fitted on, ``None`` in files that do not say).
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -96,6 +97,7 @@ class LatencyPredictor:
                 f"{len(networks)} networks to fit on are measured, at least {LEAST_NETWORKS} are "
                 "needed; run 'hwnas profile' with a larger budget"
             )
+        self.fitted_on_: str | None = records.digest()
         self.call_ms_, prices = part_prices(records)
         table = {k.removeprefix("kernel:"): v for k, v in prices.items() if k.startswith("kernel:")}
         if not table:
@@ -208,6 +210,7 @@ class LatencyPredictor:
         """What was learned, as plain values."""
         return {
             "schema": SCHEMA,
+            "fitted_on": self.fitted_on_,
             "call_ms": self.call_ms_,
             "kernels": self.kernels_.to_json(),
             "blocks_ms": self.blocks_ms_,
@@ -239,6 +242,7 @@ class LatencyPredictor:
                     "fit again with 'hwnas fit'"
                 )
             predictor = cls()
+            predictor.fitted_on_ = value.get("fitted_on")
             predictor.call_ms_ = float(value["call_ms"])
             predictor.kernels_ = KernelPrices.from_json(value["kernels"])
             predictor.blocks_ms_ = dict(value["blocks_ms"])

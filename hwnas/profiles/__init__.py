@@ -1,18 +1,24 @@
 """Device profiles on disk: text that is appended safely and compares well."""
 
 from hwnas.profiles.bags import NetworkBag, ProfiledBags
+from hwnas.profiles.conditions import Differences, differences
 from hwnas.profiles.device import Device
+from hwnas.profiles.merge import Merged
 from hwnas.profiles.observation import Measurement, Observation, combine
-from hwnas.profiles.store import DeviceProfile, Records, profiles_folder
+from hwnas.profiles.records import Records
+from hwnas.profiles.store import DeviceProfile, profiles_folder
 
 __all__ = [
     "Device",
     "DeviceProfile",
+    "Differences",
     "Measurement",
+    "Merged",
     "NetworkBag",
     "Observation",
     "ProfiledBags",
     "Records",
     "combine",
+    "differences",
     "profiles_folder",
 ]

@@ -65,7 +65,7 @@ class Device:
         """The device of a profile folder.
 
         Raises:
-            ProfileError: The file is missing, not TOML, or of a newer schema.
+            ProfileError: The file is missing, not TOML, of a newer schema, or describes no device.
         """
         path = folder / "device.toml"
         try:
@@ -76,13 +76,44 @@ class Device:
             raise ProfileError(f"'{path}' is not TOML: {error}; mend or remove it") from error
         schema = values.pop("schema", None)
         if schema != SCHEMA:
+            newer = isinstance(schema, int) and schema > SCHEMA
             raise ProfileError(
-                f"'{path}' has schema {schema}, this hwnas knows {SCHEMA}: update hwnas"
+                f"'{path}' has schema {schema}, this hwnas knows {SCHEMA}: "
+                + ("update hwnas" if newer else "mend the file")
             )
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ProfileError(f"'{path}': {error}") from error
+        wrong = _fault(values)
+        if wrong is None:
+            try:
+                return cls(**values)
+            except RequestError as error:
+                wrong = str(error)
+        raise ProfileError(f"'{path}': {wrong}; mend the file")
+
+
+_TYPES: dict[str, type] = {
+    "name": str,
+    "runtime": str,
+    "transport": str,
+    "threads": int,
+    "precision": str,
+    "options": dict,
+}
+_WORDS = {str: "a text", int: "a whole number", dict: "a table of texts"}
+
+
+def _fault(values: dict[str, Any]) -> str | None:
+    """What keeps the values of a file from being a device, or ``None``."""
+    if "name" not in values:
+        return "the device has no name"
+    for key, value in values.items():
+        if key not in _TYPES:
+            return f"unknown field '{key}', a device has {', '.join(_TYPES)}"
+        right = isinstance(value, _TYPES[key]) and not isinstance(value, bool)
+        if key == "options":
+            right = right and all(isinstance(item, str) for item in value.values())
+        if not right:
+            return f"{key} must be {_WORDS[_TYPES[key]]}, received {value!r}"
+    return None
 
 
 def _toml(value: str | int) -> str:

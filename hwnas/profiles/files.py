@@ -12,6 +12,8 @@ _CAUSES = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "permission is denied",
+    errno.EFBIG: "the file would be larger than is allowed",
+    errno.EISDIR: "a directory stands in its place",
 }
 
 
@@ -50,10 +52,12 @@ def write_bytes(path: Path, payload: bytes) -> None:
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
+        raise storage_error(path, error, "what stood there is kept") from error
+    finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        raise storage_error(path, error, "what stood there is kept") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -68,21 +72,34 @@ def append_text(path: Path, text: str) -> None:
     it cannot swallow what follows.
 
     Raises:
-        StorageError: The disk is full or not writable; what was written before is kept.
+        StorageError: The disk is full or not writable; the file is as it was before.
     """
     make_folder(path.parent)
+    existed = path.exists()
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            size = os.fstat(handle).st_size
-            payload = text.encode("utf-8")
-            if size and os.pread(handle, 1, size - 1) != b"\n":
-                payload = b"\n" + payload
-            written = os.write(handle, payload)
-            if written < len(payload):
-                os.ftruncate(handle, size)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            _append(handle, text.encode("utf-8"))
+        except OSError:
+            if not existed:
+                os.unlink(path)
+            raise
         finally:
             os.close(handle)
     except OSError as error:
         raise storage_error(path, error, "what was measured before is kept") from error
+
+
+def _append(handle: int, payload: bytes) -> None:
+    """Write behind what is there and on to the disk, or leave the file as it was."""
+    size = os.fstat(handle).st_size
+    if size and os.pread(handle, 1, size - 1) != b"\n":
+        payload = b"\n" + payload
+    try:
+        if os.write(handle, payload) < len(payload):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    except OSError:
+        if os.fstat(handle).st_size > size:
+            os.ftruncate(handle, size)
+        raise

@@ -1,7 +1,7 @@
 """What was seen of one model in one worker process, and the measurement that several make."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Observation:
         median_ms: Median of all kept runs.
         first_ms: The first inference after the session was built.
         build_ms: Building the session.
-        cold_ms: Median inference with cold caches; NaN where it was not asked for.
+        cold_ms: Median inference with cold caches; ``None`` where it was not asked for.
         rounds: Visits to the model.
         accepted: Visits between two quiet readings of the canary.
         canary_ms: The canary's best in this process.
@@ -38,23 +38,22 @@ class Observation:
     median_ms: float = float("nan")
     first_ms: float = float("nan")
     build_ms: float = float("nan")
-    cold_ms: float = float("nan")
+    cold_ms: float | None = None
     rounds: int = 0
     accepted: int = 0
     canary_ms: float = float("nan")
     failure: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; times are rounded to a hundredth of a microsecond, NaN is left out."""
+        """Plain values; times are rounded to a hundredth of a microsecond."""
         values = {
-            name: round(value, 5) if isinstance(value, float) else value
-            for name, value in asdict(self).items()
+            item.name: round(value, 5) if isinstance(value, float) else value
+            for item in fields(self)
+            for value in [getattr(self, item.name)]
         }
         if self.failure is not None:
             return {name: values[name] for name in ("key", "session", "failure")}
-        return {
-            name: value for name, value in values.items() if name != "failure" and value == value
-        }
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Measurement:
         median_ms: Median over processes of the median run.
         first_ms: Median over processes of the first inference.
         build_ms: Median over processes of building the session.
-        cold_ms: Median over processes of an inference with cold caches; NaN if none has it.
+        cold_ms: Median over processes of an inference with cold caches, if any has it.
         verdict: ``stable``, or ``unstable`` where processes disagree or the canary
             was never quiet.
         rounds: Accepted visits.
@@ -84,7 +83,7 @@ class Measurement:
     median_ms: float
     first_ms: float
     build_ms: float
-    cold_ms: float
+    cold_ms: float | None
     verdict: str
     rounds: int
     sessions: int
@@ -115,7 +114,7 @@ def combine(
         and disagreement <= STABLE_WITHIN
         and float(np.median([item.accepted for item in used])) >= least_accepted
     )
-    cold = [item.cold_ms for item in used if item.cold_ms == item.cold_ms]
+    cold = [item.cold_ms for item in used if item.cold_ms is not None]
     return Measurement(
         key=observations[0].key,
         latency_ms=latency,
@@ -124,7 +123,7 @@ def combine(
         median_ms=float(np.median([item.median_ms for item in used])),
         first_ms=float(np.median([item.first_ms for item in used])),
         build_ms=float(np.median([item.build_ms for item in used])),
-        cold_ms=float(np.median(cold)) if cold else float("nan"),
+        cold_ms=float(np.median(cold)) if cold else None,
         verdict="stable" if stable else "unstable",
         rounds=sum(item.accepted for item in used),
         sessions=len(used),

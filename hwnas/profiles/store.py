@@ -1,22 +1,24 @@
 """A device profile on disk: ``device.toml``, ``measurements.jsonl``, ``predictor.json``."""
 
-import fcntl
 import json
 import os
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hwnas.errors import ProfileError, RequestError, UnknownNameError
+from hwnas.profiles.conditions import Conditions, check
 from hwnas.profiles.device import Device
 from hwnas.profiles.files import append_text, make_folder, storage_error, write_text
-from hwnas.profiles.observation import Measurement, Observation, combine
+from hwnas.profiles.lines import parse, sorted_text, to_text
+from hwnas.profiles.lock import hold, try_hold
+from hwnas.profiles.merge import Merged, joined, require_same
+from hwnas.profiles.observation import Observation
+from hwnas.profiles.records import Records
 
-SCHEMA = 1
 DEFAULT_FOLDER = "device_profiles"
 
 
@@ -25,48 +27,21 @@ def profiles_folder() -> Path:
     return Path(os.environ.get("HWNAS_PROFILES") or DEFAULT_FOLDER)
 
 
-@dataclass
-class Records:
-    """What a profile holds.
-
-    Args:
-        observations: In the order in which they were written.
-        definitions: What a ``block:…`` or ``network:…`` key stands for.
-        sessions: Conditions of each worker process.
-    """
-
-    observations: list[Observation] = field(default_factory=list)
-    definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def measurements(self) -> dict[str, Measurement]:
-        """One measurement per part that was seen without failure."""
-        groups: dict[str, list[Observation]] = defaultdict(list)
-        for item in self.observations:
-            if item.failure is None:
-                groups[item.key].append(item)
-        best = min((item.canary_ms for items in groups.values() for item in items), default=0.0)
-        return {key: combine(items, best) for key, items in groups.items()}
-
-    def session_counts(self) -> dict[str, int]:
-        """In how many processes each part was seen; failures count as done."""
-        counts: dict[str, int] = defaultdict(int)
-        for item in self.observations:
-            counts[item.key] += 1000 if item.failure is not None else 1
-        return dict(counts)
-
-
 class DeviceProfile:
     """The profile of one device.
 
     Args:
         device: The device.
         folder: Its folder.
+        on_wait: Called with a line for people while another process holds the device.
     """
 
-    def __init__(self, device: Device, folder: Path) -> None:
+    def __init__(
+        self, device: Device, folder: Path, on_wait: Callable[[str], None] | None = None
+    ) -> None:
         self.device = device
         self.folder = folder
+        self.on_wait = on_wait
 
     @classmethod
     def create(cls, device: Device) -> "DeviceProfile":
@@ -87,8 +62,12 @@ class DeviceProfile:
         return cls(device, folder)
 
     @classmethod
-    def open(cls, name: str) -> "DeviceProfile":
+    def open(cls, name: str, on_wait: Callable[[str], None] | None = None) -> "DeviceProfile":
         """The profile of a known device.
+
+        Args:
+            name: Its name.
+            on_wait: As in the constructor.
 
         Raises:
             UnknownNameError: No device has that name.
@@ -102,6 +81,15 @@ class DeviceProfile:
                 f"Make one: hwnas device new {name} --runtime onnxruntime",
             )
         folder = profiles_folder() / name
+        return cls(Device.read(folder), folder, on_wait)
+
+    @classmethod
+    def at(cls, folder: Path) -> "DeviceProfile":
+        """The profile in a folder anywhere, such as one copied from another machine.
+
+        Raises:
+            ProfileError: There is none, or its files are broken.
+        """
         return cls(Device.read(folder), folder)
 
     @staticmethod
@@ -114,6 +102,10 @@ class DeviceProfile:
         return self.folder / "measurements.jsonl"
 
     @property
+    def _lock_path(self) -> Path:
+        return self.folder / ".lock"
+
+    @property
     def predictor_path(self) -> Path:
         """Where the fitted predictor is."""
         return self.folder / "predictor.json"
@@ -122,43 +114,17 @@ class DeviceProfile:
         """Everything measured so far; a torn last line is dropped.
 
         Raises:
-            ProfileError: A line is broken, or of a newer schema.
+            ProfileError: The file or a line of it is broken, or of a newer schema.
         """
-        records = Records()
-        if not self._path.exists():
-            return records
         try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
+            payload = self._path.read_bytes()
+        except FileNotFoundError:
+            return Records()
         except OSError as error:
-            raise ProfileError(f"'{self._path}' cannot be read: {error.strerror}") from error
-        for number, line in enumerate(lines, 1):
-            if not line:
-                continue
-            try:
-                self._take(records, json.loads(line))
-            except (json.JSONDecodeError, TypeError, KeyError) as error:
-                if number >= len(lines):
-                    continue
-                if not line.endswith("}"):
-                    continue  # torn by a write that was cut off; append_text ended it
-                raise ProfileError(
-                    f"'{self._path}', line {number} is broken ({error}); remove the line"
-                ) from error
-        return records
-
-    def _take(self, records: Records, value: dict[str, Any]) -> None:
-        if "schema" in value:
-            if value["schema"] != SCHEMA:
-                raise ProfileError(
-                    f"'{self._path}' has schema {value['schema']}, this hwnas knows {SCHEMA}: "
-                    "update hwnas"
-                )
-        elif "define" in value:
-            records.definitions[value["define"]] = value["as"]
-        elif "conditions" in value:
-            records.sessions[value["session"]] = value["conditions"]
-        else:
-            records.observations.append(Observation(**value))
+            raise ProfileError(
+                f"'{self._path}' cannot be read: {error.strerror}; put back the file that it was"
+            ) from error
+        return parse(payload, self._path)
 
     def append(
         self,
@@ -167,58 +133,125 @@ class DeviceProfile:
         definitions: dict[str, dict[str, Any]] | None = None,
         sessions: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        """Write records behind those that are there.
+        """Write records behind those that are there, all in one write.
+
+        Args:
+            observations: What was seen; none twice.
+            definitions: What keys stand for.
+            sessions: The conditions of the observations' sessions.
 
         Raises:
+            ProfileError: An observation holds a value that could not be read again;
+                nothing is written.
             StorageError: The disk is full or not writable; what was measured before is kept.
         """
-        values: list[dict[str, Any]] = []
-        if not self._path.exists():
-            values.append({"schema": SCHEMA})
-        values += [{"session": k, "conditions": v} for k, v in (sessions or {}).items()]
-        values += [{"define": k, "as": v} for k, v in (definitions or {}).items()]
-        values += [item.to_json() for item in observations]
-        if values:
-            append_text(self._path, "".join(_line(value) for value in values))
+        text = to_text(observations, definitions, sessions)
+        if text:
+            head = "" if self._has_line() else to_text(schema=True)
+            append_text(self._path, head + text)
 
-    def compact(self) -> None:
-        """Write the records again sorted, so that two versions compare well."""
-        records = self.read()
-        values: list[dict[str, Any]] = [{"schema": SCHEMA}]
-        values += [{"session": k, "conditions": v} for k, v in sorted(records.sessions.items())]
-        values += [{"define": k, "as": v} for k, v in sorted(records.definitions.items())]
-        values += [
-            item.to_json()
-            for item in sorted(records.observations, key=lambda item: (item.key, item.session))
-        ]
-        write_text(self._path, "".join(_line(value) for value in values))
+    def _has_line(self) -> bool:
+        """Whether a whole line, and so the schema, is in the file."""
+        try:
+            with self._path.open("rb") as stream:
+                return stream.readline().endswith(b"\n")
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+
+    def compact(self) -> bool:
+        """Write the records again sorted, so that two versions compare well.
+
+        Returns:
+            Whether it was done; where another process holds the device, what that
+            appends meanwhile would be lost, so it is left to it.
+        """
+        with try_hold(self._lock_path) as held:
+            if held:
+                write_text(self._path, sorted_text(self.read()))
+        return held
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
         """Hold the device: one measuring session at a time; a second one waits.
 
         The lock is the system's and so dies with its holder.
+
+        Args:
+            on_wait: Called with a line that says for whom it waits, at once and
+                every 30 s; without it, the profile's own.
+
+        Raises:
+            StorageError: The lock cannot be made.
         """
-        path = make_folder(self.folder) / ".lock"
-        try:
-            stream = path.open("a+")
-        except OSError as error:
-            raise storage_error(path, error) from error
-        with stream:
-            while True:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.2)
+        with hold(self._lock_path, self.device.name, on_wait or self.on_wait):
             yield
 
-    def age_days(self) -> float | None:
-        """Days since something was measured, or ``None``."""
+    def merge(self, other: "DeviceProfile", *, force: bool = False) -> Merged:
+        """Add what another profile of the same device holds; done whole or not at all.
+
+        Sessions of the other that are new get names of their own; what is there
+        already is not added again.
+
+        Args:
+            other: It is only read.
+            force: Whether to go on where the runtime's version or the CPU differ.
+
+        Returns:
+            What was added.
+
+        Raises:
+            RequestError: It is another device, or was measured under other conditions.
+            ProfileError: A file is broken, or the two contradict each other.
+            StorageError: The disk is full or not writable; the profile is as before.
+        """
+        require_same(self.device, other.device)
+        with self.exclusive():
+            records, merged = joined(
+                self.read(), other.read(), (self.device.name, str(other.folder)), force=force
+            )
+            if merged.anything:
+                write_text(self._path, sorted_text(records))
+        return merged
+
+    def check_conditions(self, now: Conditions, *, force: bool = False) -> list[str]:
+        """Warnings where what was measured may not hold now; none where nothing was measured.
+
+        Args:
+            now: The conditions of here and now, as ``conditions.of_worker`` gives them.
+            force: Whether to go on where it does not hold.
+
+        Raises:
+            RequestError: It does not hold: the runtime, its version or the threads differ.
+            ProfileError: The file is broken.
+        """
+        return check(self.device.name, self.read().sessions, now, force=force)
+
+    def fit_needed(self, records: Records) -> bool:
+        """Whether the predictor is missing, or was fitted on other records than these.
+
+        The predictor's file names what it was fitted on by its digest, since times
+        of files do not survive a clone.
+        """
+        try:
+            value = json.loads(self.predictor_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return True
+        return not isinstance(value, dict) or value.get("fitted_on") != records.digest()
+
+    def age_days(self, records: Records) -> float | None:
+        """Days since something was measured, or ``None`` where nothing ever was.
+
+        Args:
+            records: What :meth:`read` gave. Where no session says when it was, the
+                file's time counts.
+        """
         if not self._path.exists():
             return None
-        return (time.time() - self._path.stat().st_mtime) / 86400
-
-
-def _line(value: dict[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n"
+        begun = self._path.stat().st_mtime
+        times = records.times()
+        if times:
+            with suppress(ValueError):  # not a time: mended by hand
+                begun = datetime.fromisoformat(times[-1]).timestamp()
+        return (time.time() - begun) / 86400

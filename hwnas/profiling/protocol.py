@@ -218,7 +218,7 @@ class Batch:
                     float(np.median(samples)) / 1e6,
                     loaded.first_ms,
                     loaded.build_ms,
-                    self._cold_ms.get(key, float("nan")),
+                    self._cold_ms.get(key),
                     len(bursts),
                     len(kept),
                     self._canary_ns / 1e6,

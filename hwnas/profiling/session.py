@@ -115,14 +115,18 @@ class ProfilingSession:
         return time.monotonic() - self._begin
 
     def _measure(self) -> None:
-        counts = self._profile.read().session_counts()
+        # The lock is held, so nobody else writes; reading again for each visit would take
+        # longer than measuring.
+        self._records = self._profile.read()
+        self._number = self._records.next_session()
+        counts = self._records.session_counts()
         networks = plan_networks(self._space, self._network_count, self._seed)
         plan = PartPlan(SpaceBags(self._space, self._target.runtime.name), self._seed)
         # One session of each network first: it tells what a visit takes, and
         # gives the judged networks before the budget can end.
         visits = _NetworkVisits(networks, counts)
         informed = InformedOrder(plan, self._seed)
-        parts = _PartVisits(plan, counts, lambda done: informed.ordered(self._profile.read(), done))
+        parts = _PartVisits(plan, counts, lambda done: informed.ordered(self._records, done))
         network_s = 0.0
         while self._elapsed() < self._budget_s:
             networks_turn = network_s <= NETWORK_SHARE * self._elapsed()
@@ -169,8 +173,9 @@ class ProfilingSession:
             self._on_progress(Progress(phase, done, total, self._elapsed(), self._budget_s))
 
         report(0, len(models))
-        number = len(self._profile.read().sessions)
-        measure(
+        number = self._number
+        self._number += 1
+        seen = measure(
             self._profile,
             self._target,
             models,
@@ -181,6 +186,8 @@ class ProfilingSession:
             definitions=definitions,
             on_round=report,
         )
+        self._records.observations += seen
+        self._records.definitions |= definitions
 
 
 class _NetworkVisits:
