@@ -89,6 +89,8 @@ class UnknownNameError(RequestError):
         message = f"there is no {what} named '{name}'"
         if close:
             message += f"; did you mean {' or '.join(close)}?"
+        else:
+            message += "."
         message += f" Known: {', '.join(names)}." if names else f" No {what} is known yet."
         super().__init__(f"{message} {advice}".rstrip())
         self.close = close

@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,9 @@ from hwnas.errors import RequestError
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Budget = Annotated[str, typer.Option("--budget", help="Time to use, such as 90s, 10m, 2h.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run left.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of everything random.")
+]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Go on although runtime, version or threads are not the same."),
@@ -32,6 +35,17 @@ def _console(stderr: bool) -> Console:
 
 messages = _console(stderr=True)
 output = _console(stderr=False)
+
+
+def folder_path(text: str) -> Path:
+    """The path of a folder; an empty text is not the current one.
+
+    Raises:
+        RequestError: The text is empty.
+    """
+    if not str(text).strip():
+        raise RequestError("a folder's name is empty; '.' is the current folder")
+    return Path(text)
 
 
 def seconds(text: str) -> float:

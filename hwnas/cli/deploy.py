@@ -1,5 +1,6 @@
 """From finalists to deployed networks: trained longer, exported, checked, measured together."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from hwnas.cli.common import progress
 from hwnas.errors import PromiseError, RequestError, RuntimeFailure
 from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.export.trained import check_parity, max_abs_error, network_to_onnx
+from hwnas.files import write_bytes
 from hwnas.nets import Network
 from hwnas.profiles import DeviceProfile, Measurement
-from hwnas.profiles.files import write_bytes
 from hwnas.profiling.models import measure_models
 from hwnas.runtimes import runtime
 from hwnas.spaces import Architecture
@@ -121,13 +122,19 @@ class Deployer:
         write_bytes(self.folder / "best.onnx", models[candidates[0].name])
         return rows
 
+    def _checkpoint(self, architecture: Architecture) -> Path:
+        """Where the weights of a network are, trained by this recipe."""
+        recipe = json.dumps(self.recipe.to_json(), sort_keys=True).encode()
+        name = f"{architecture.digest}-{hashlib.sha256(recipe).hexdigest()[:8]}.pt"
+        return self.folder / "checkpoints" / name
+
     def _trained(self, item: Candidate, report: Any) -> tuple[dict[str, Any], bytes]:
         network = Network(item.architecture, seed=self.recipe.seed)
         result = train(
             network,
             self.data,
             self.recipe,
-            checkpoint=self.folder / "checkpoints" / f"{item.architecture.digest}.pt",
+            checkpoint=self._checkpoint(item.architecture),
             on_epoch=lambda epoch: report(epoch.epoch / self.recipe.epochs),
         )
         metadata = {
@@ -168,7 +175,7 @@ class Deployer:
             RequestError: The checkpoint is gone or of another training.
         """
         own = Architecture.from_json(architecture)
-        path = self.folder / "checkpoints" / f"{own.digest}.pt"
+        path = self._checkpoint(own)
         if not path.exists():
             raise RequestError(
                 f"the winner's weights '{path}' are gone; run the search again with --resume"

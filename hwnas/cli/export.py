@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from hwnas.cli.common import Json, note, print_json
+from hwnas.cli.common import Json, folder_path, note, print_json
 from hwnas.errors import PromiseError, RequestError
+
+WANTED = {"best", "space", "data", "device", "seed", "recipe", "limit_ms"}
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished search.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the bundle.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the bundle.", parser=folder_path)],
     trial: Annotated[str, typer.Option(help="Which trial; 'best' is the winner.")] = "best",
     precision: Annotated[str, typer.Option(help="fp32.")] = "fp32",
     as_json: Json = False,
@@ -21,11 +23,10 @@ def export(
     import hashlib
 
     from hwnas.cli.deploy import Deployer
-    from hwnas.errors import StorageError
     from hwnas.export.trained import check_parity
+    from hwnas.files import make_folder, write_bytes, write_text
     from hwnas.kernels import parse_model
     from hwnas.profiles import DeviceProfile
-    from hwnas.profiles.files import write_bytes, write_text
     from hwnas.training import Recipe, load_data
 
     if precision != "fp32":
@@ -36,8 +37,12 @@ def export(
     try:
         payload = (run / "best.onnx").read_bytes()
     except OSError as error:
-        raise StorageError(f"'{run / 'best.onnx'}' cannot be read: {error.strerror}") from error
+        raise RequestError(
+            f"'{run / 'best.onnx'}' cannot be read: {error.strerror}; run the search again with "
+            "--resume"
+        ) from error
     parse_model(payload, str(run / "best.onnx"))
+    make_folder(out)
     best = result["best"]
     data = load_data(result["data"], seed=result["seed"])
     deployer = Deployer(
@@ -92,11 +97,16 @@ def _result(run: Path) -> dict[str, Any]:
     path = run / "result.json"
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        missing = sorted(WANTED - set(value)) if isinstance(value, dict) else ["an object"]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RequestError(
             f"'{run}' holds no finished search; run 'hwnas search … --run {run}' (with --resume, "
             "if it was interrupted)"
         ) from error
     except ValueError as error:
-        raise RequestError(f"'{path}' is broken: {error}") from error
+        raise RequestError(
+            f"'{path}' is broken: {error}; run the search again with --resume"
+        ) from error
     return value

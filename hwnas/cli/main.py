@@ -11,6 +11,9 @@ from hwnas.cli import device, export, fit, measure, predict, profile, search
 from hwnas.cli.common import note
 from hwnas.errors import HwnasError
 
+INTERRUPTED = 130
+"""What typer returns where Ctrl-C reached it."""
+
 app = typer.Typer(
     name="hwnas",
     no_args_is_help=True,
@@ -57,8 +60,7 @@ def main() -> None:
         note(f"error: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        note("error: interrupted; what was finished before is kept")
-        sys.exit(1)
+        code = INTERRUPTED
     except OSError as error:
         if debug:
             raise
@@ -78,6 +80,9 @@ def main() -> None:
             sys.exit(1)
         show()
         sys.exit(2)
+    if code == INTERRUPTED:
+        note("error: interrupted; what was finished before is kept, run the command again")
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

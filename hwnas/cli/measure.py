@@ -34,15 +34,17 @@ def measure(
     as_json: Json = False,
 ) -> None:
     """Measure models on a device: all in the same rounds, in four fresh processes."""
-    from hwnas.cli.models import open_model, parse_shapes
+    from hwnas.cli.models import open_models
     from hwnas.profiles import DeviceProfile
     from hwnas.profiling.models import measure_models
     from hwnas.runtimes import runtime
     from hwnas.targets import target
 
     sustained_s = seconds(sustained) if sustained else 0.0
-    shapes = parse_shapes(input_shape or [])
-    payloads = {str(path): open_model(path, shapes).SerializeToString() for path in models}
+    payloads = {
+        path: model.SerializeToString()
+        for path, model in open_models(models, input_shape or []).items()
+    }
     held = DeviceProfile.open(device, on_wait=note)
     own = held.device
     place = target(runtime(own.runtime), own.transport, own.threads)

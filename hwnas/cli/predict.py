@@ -19,23 +19,22 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict the latency of ONNX files on a profiled device."""
-    from hwnas.cli.models import open_model, parse_shapes
+    from hwnas.cli.models import open_models
     from hwnas.export.bags import fusion_rules
     from hwnas.kernels import lower
     from hwnas.predictors import LatencyPredictor
     from hwnas.profiles import DeviceProfile
 
-    shapes = parse_shapes(input_shape or [])
-    protos = {path: open_model(path, shapes) for path in models}
+    protos = open_models(models, input_shape or [])
     held = DeviceProfile.open(device)
     predictor = LatencyPredictor.load(held.predictor_path)
     rows: list[dict[str, Any]] = []
     for path, proto in protos.items():
-        lowered = lower(proto, fusion_rules(held.device.runtime), name=str(path))
+        lowered = lower(proto, fusion_rules(held.device.runtime), name=path)
         found = predictor.predict_bag(lowered.kernels, sum(lowered.not_covered.values()))
         rows.append(
             {
-                "model": str(path),
+                "model": path,
                 "latency_ms": found.latency_ms,
                 "low_ms": found.low_ms,
                 "high_ms": found.high_ms,

@@ -29,7 +29,9 @@ def profile(
     name: Annotated[str, typer.Argument(help="Name of the device.")],
     space_name: Annotated[str, typer.Option("--space", help="Search space to measure.")],
     budget: Budget = "10m",
-    networks: Annotated[int, typer.Option(help="Whole networks to measure at most.")] = 60,
+    networks: Annotated[
+        int, typer.Option(min=8, help="Whole networks to measure at most; a quarter is left out.")
+    ] = 60,
     resume: Resume = False,
     force: Force = False,
     seed: Seed = 0,

@@ -7,25 +7,28 @@ import typer
 from rich.table import Table
 
 from hwnas.cli.common import (
-    Budget,
     DeviceName,
     Force,
     Json,
     Resume,
     Seed,
+    folder_path,
     note,
     output,
     print_json,
     seconds,
 )
-from hwnas.errors import PromiseError
+from hwnas.errors import PromiseError, RequestError
 
 
 def search(
     space_name: Annotated[str, typer.Option("--space", help="Search space.")],
     device: DeviceName,
     limit_ms: Annotated[float, typer.Option("--limit-ms", help="Latency limit, milliseconds.")],
-    run: Annotated[Path, typer.Option("--run", help="Folder for everything the search makes.")],
+    run: Annotated[
+        Path,
+        typer.Option("--run", help="Folder for everything the search makes.", parser=folder_path),
+    ],
     strategy: Annotated[
         str, typer.Option(help="evolution, gradient, random; several with commas run in turn.")
     ] = "evolution",
@@ -33,7 +36,14 @@ def search(
         str, typer.Option(help="The judge, behind zero-shot filters: naswot,synflow,scratch.")
     ] = "naswot,synflow,scratch",
     data: Annotated[str, typer.Option(help="digits, or the path of a data set.")] = "digits",
-    budget: Budget = "2m",
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget",
+            help="Time to search, such as 90s, 10m, 2h; training and measuring what is found "
+            "come on top.",
+        ),
+    ] = "2m",
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of one trial.")] = 2,
     final_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the winner.")] = 8,
     baselines: Annotated[
@@ -55,8 +65,8 @@ def search(
         device=device,
         limit_ms=limit_ms,
         folder=run,
-        strategies=tuple(strategy.split(",")),
-        estimators=tuple(estimator.split(",")),
+        strategies=names("strategy", strategy),
+        estimators=names("estimator", estimator),
         data=data,
         budget_s=seconds(budget),
         epochs=epochs,
@@ -78,6 +88,20 @@ def search(
             f"no finalist measured within {limit_ms:g} ms; the best measured "
             f"{best['measured_ms']:.4g} ms. Search again with a larger --budget or --quantile."
         )
+
+
+def names(what: str, text: str) -> tuple[str, ...]:
+    """Names from a text with commas.
+
+    Raises:
+        RequestError: One is empty or stands twice.
+    """
+    found = tuple(item.strip() for item in text.split(","))
+    if "" in found or len(set(found)) < len(found):
+        raise RequestError(
+            f"--{what} takes names with commas between, each once; received '{text}'"
+        )
+    return found
 
 
 def show(result: dict[str, Any]) -> None:

@@ -15,9 +15,9 @@ from hwnas.cli.profile import check_here
 from hwnas.errors import InterruptedWork, RequestError
 from hwnas.estimators import Budget, PathTrainer, estimator, mean_rank
 from hwnas.export.bags import SpaceBags
+from hwnas.files import make_folder, write_text
 from hwnas.predictors import LatencyPredictor, SpacePredictor
 from hwnas.profiles import DeviceProfile
-from hwnas.profiles.files import make_folder, write_text
 from hwnas.search import (
     Evaluation,
     Evolution,

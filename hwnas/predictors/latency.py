@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import ProfileError
+from hwnas.files import write_text
 from hwnas.kernels import Kernel
 from hwnas.predictors.conformal import conformal_interval
 from hwnas.predictors.features import SUMS, bag_features, bag_sums
@@ -17,7 +18,6 @@ from hwnas.predictors.kernel_model import KernelPrices
 from hwnas.predictors.parts import LEAST_MS, part_prices
 from hwnas.predictors.residual import Residual
 from hwnas.profiles import NetworkBag, ProfiledBags, Records
-from hwnas.profiles.files import write_text
 
 SCHEMA = 1
 LEAST_NETWORKS = 5

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import ProfileError, RequestError
-from hwnas.profiles.files import write_text
+from hwnas.files import write_text
 
 SCHEMA = 1
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Device:
             raise RequestError(
                 f"a device's name has letters, digits, '-', '_' and '.', received '{self.name}'"
             )
+        if len(self.name) > LONGEST_NAME:
+            raise RequestError(f"a device's name has at most {LONGEST_NAME} characters")
         if self.threads < 1:
             raise RequestError(f"threads must be at least 1, received {self.threads}")
         if self.precision != "fp32":

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hwnas.errors import StorageError
-from hwnas.profiles.files import make_folder, storage_error
+from hwnas.files import make_folder, storage_error
 
 NOTE_EVERY_S = 30.0
 POLL_S = 0.2

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import ProfileError, RequestError, UnknownNameError
+from hwnas.files import append_text, make_folder, storage_error, write_text
 from hwnas.profiles.conditions import Conditions, check
 from hwnas.profiles.device import Device
-from hwnas.profiles.files import append_text, make_folder, storage_error, write_text
 from hwnas.profiles.lines import parse, sorted_text, to_text
 from hwnas.profiles.lock import hold, try_hold
 from hwnas.profiles.merge import Merged, joined, require_same

@@ -40,7 +40,9 @@ def _random_inputs(session, shapes=None):
     feeds = {}
     for item in session.get_inputs():
         shape = (shapes or {}).get(item.name, item.shape)
-        dtype = _NUMPY_TYPES[item.type]
+        dtype = _NUMPY_TYPES.get(item.type)
+        if dtype is None:
+            raise ValueError(f"input '{item.name}' is of type {item.type}, which is not filled")
         if np.issubdtype(dtype, np.floating):
             feeds[item.name] = rng.standard_normal(shape).astype(dtype)
         else:

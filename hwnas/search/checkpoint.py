@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import RequestError, StorageError
+from hwnas.files import storage_error
 
 FILE = "relaxation.json"
 State = dict[str, Any]
@@ -56,9 +57,7 @@ class Checkpoint:
                 if old.name != weights:
                     old.unlink()
         except OSError as error:
-            raise StorageError(
-                f"'{self.folder}' cannot be written: {error.strerror}; the one before is kept"
-            ) from error
+            raise storage_error(self.folder, error, "the one before is kept") from error
 
     def exists(self) -> bool:
         """Whether there is a state to go on from."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import RequestError, StorageError
+from hwnas.files import storage_error
 
 SCHEMA = 2
 Event = dict[str, Any]
@@ -58,10 +59,15 @@ class Journal:
             try:
                 os.truncate(self.path, len(whole))
             except OSError as error:
-                raise StorageError(f"'{self.path}' cannot be written: {error.strerror}") from error
+                raise storage_error(self.path, error) from error
         if not all(isinstance(event, dict) for event in events):
             raise RequestError(
                 f"'{self.path}' is no journal of a search; give another --run folder"
+            )
+        if events and "schema" not in events[0]:
+            raise RequestError(
+                f"'{self.path}' lacks its first line, which says what search it is of; give "
+                "another --run folder"
             )
         if events and events[0] != own:
             different = [key for key in own if events[0].get(key) != own[key]]
@@ -90,8 +96,7 @@ class Journal:
             finally:
                 os.close(handle)
         except OSError as error:
-            raise StorageError(
-                f"'{self.path}' cannot be written: {error.strerror}; the "
-                f"{len(self.events)} events before are kept"
+            raise storage_error(
+                self.path, error, f"the {len(self.events)} events before are kept"
             ) from error
         self.events.append(event)

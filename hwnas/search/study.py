@@ -45,10 +45,9 @@ class Study:
             **(header or {}),
         }
         self.journal = Journal(journal, own, resume=resume)
-        self.trials = [
-            Trial.from_json(event["trial"]) for event in self.journal.events if "trial" in event
-        ]
-
+        # By number, so that a line that stands twice is one trial.
+        trials = [Trial.from_json(e["trial"]) for e in self.journal.events if "trial" in e]
+        self.trials = list({trial.number: trial for trial in trials}.values())
         for event in self.journal.events:
             constraint.margin = float(event.get("margin", constraint.margin))
 

@@ -9,6 +9,9 @@ from hwnas.spaces.blocks import Argument, BlockSpec
 from hwnas.spaces.layers import Shape
 from hwnas.spaces.space import SearchSpace, Value
 
+MOST_PIXELS = 4096
+MOST_CLASSES = 1_000_000
+
 Pick = Callable[[tuple[Value, ...]], Value]
 
 
@@ -39,6 +42,10 @@ def image_sizes(
         SpecError: A multiplier is not positive, or the smallest image has fewer
             pixels than the strides divide it by.
     """
+    if not 1 <= image_size <= MOST_PIXELS:
+        raise SpecError(
+            f"space '{name}': image_size must be from 1 to {MOST_PIXELS}, received {image_size}"
+        )
     smallest = min(resolutions)
     if smallest <= 0:
         raise SpecError(f"space '{name}': resolutions must be above 0, received {smallest}")
@@ -61,8 +68,10 @@ def check_classes(name: str, classes: int) -> None:
     Raises:
         SpecError: There are fewer than two classes.
     """
-    if classes < 2:
-        raise SpecError(f"space '{name}': classes must be at least 2, received {classes}")
+    if not 2 <= classes <= MOST_CLASSES:
+        raise SpecError(
+            f"space '{name}': classes must be from 2 to {MOST_CLASSES:,}, received {classes}"
+        )
 
 
 def reference(space: SearchSpace, **picks: Pick) -> tuple[int, ...]:

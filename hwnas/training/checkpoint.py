@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from hwnas.errors import StorageError
+from hwnas.files import storage_error
 
 State = dict[str, Any]
 
@@ -25,9 +26,13 @@ def save_state(path: Path, state: State) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        raise storage_error(path, error, "what was saved before is kept") from error
     # torch reports a full disk as RuntimeError.
-    except (OSError, RuntimeError) as error:
-        raise StorageError(f"'{path}' cannot be written: {error}") from error
+    except RuntimeError as error:
+        raise StorageError(
+            f"'{path}' cannot be written, the disk may be full; what was saved before is kept"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -42,7 +47,7 @@ def load_state(path: Path) -> State:
         state = torch.load(path, map_location="cpu", weights_only=True)
     # A torn file fails in nearly any way within torch; whatever it is, the file is bad.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = error.strerror if isinstance(error, OSError) else "it is torn or of another kind"
         raise StorageError(
             f"'{path}' cannot be read as a checkpoint: {reason}. Delete it to start anew."
         ) from error

@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from hwnas.errors import StorageError
+from hwnas.errors import RequestError, StorageError
 
 _CAUSES = {
     errno.ENOSPC: "the disk is full",
@@ -27,11 +27,18 @@ def make_folder(path: Path) -> Path:
     """The folder, made if it is not there.
 
     Raises:
+        RequestError: A file stands in its place, or a name is too long.
         StorageError: It cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise RequestError(
+            f"'{path}' cannot be a folder: a file stands in its place; give another path"
+        ) from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise RequestError(f"the name '{str(path)[:60]}…' is too long") from error
         raise storage_error(path, error) from error
     return path
 

@@ -4,8 +4,8 @@ import os
 import pytest
 
 from hwnas.errors import StorageError
+from hwnas.files import append_text, write_text
 from hwnas.profiles import Device, DeviceProfile
-from hwnas.profiles.files import append_text, write_text
 
 
 def short_write(handle, payload, *, write=os.write):
