@@ -17,13 +17,20 @@ _SPACED = 4
 def accepted(bursts: Sequence[Burst], canary_ns: float, tolerance: float) -> list[Burst]:
     """The bursts between two readings of the canary near its best.
 
+    A burst with a time that is not positive is left out: the clock went back in it.
+
     Args:
         bursts: Visits to one model.
         canary_ns: The canary's best reading.
         tolerance: How much slower a reading may be, as a share.
     """
     bound = canary_ns * (1 + tolerance)
-    return [b for b in bursts if b.canary_before_ns <= bound and b.canary_after_ns <= bound]
+    return [
+        b
+        for b in bursts
+        if max(b.canary_before_ns, b.canary_after_ns) <= bound
+        and min(b.canary_before_ns, b.canary_after_ns, *b.samples_ns) > 0
+    ]
 
 
 def slowness(bursts: Sequence[Burst], canary_ns: float) -> list[float]:

@@ -11,6 +11,13 @@ def test_only_bursts_between_quiet_canaries_count():
     assert accepted(bursts, 100, 0.03) == bursts[:1]
 
 
+@pytest.mark.parametrize(
+    "burst", [Burst("a", (5, -4), 9, 9), Burst("a", (5, 5), -9, 9), Burst("a", (0, 5), 9, 9)]
+)
+def test_a_burst_in_which_the_clock_went_back_does_not_count(burst):
+    assert accepted([burst], 9, 0.03) == []
+
+
 NOISE = 0.004
 TRUE_NS = 1e6
 # The quantile of the least of five half-normal values, as a factor above the noiseless time.
