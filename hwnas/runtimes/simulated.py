@@ -28,7 +28,7 @@ class SimulatedRuntime:
 
     def version(self) -> str:
         """Version of the simulation."""
-        return "1"
+        return "2"
 
     def run(
         self, model: bytes, feeds: Mapping[str, NDArray[Any]], *, threads: int = 1
