@@ -213,7 +213,7 @@ class SearchRun:
 
             def on_trial(trial: Trial) -> None:
                 best = self.study.ranked()
-                accuracy = f"{100 * (best[0].value or 0):.1f} %" if best else "none yet"
+                accuracy = self._shown(best[0].value or 0.0) if best else "none yet"
                 bar.update(
                     min(1.0, (time.monotonic() - begin) / budget_s),
                     f"{name} search: {len(self.study.trials)} trials, best {accuracy}",
@@ -254,6 +254,10 @@ class SearchRun:
             budget_s=RELAXATION_SHARE * budget_s,
             on_step=on_step,
         )
+
+    def _shown(self, value: float) -> str:
+        """A trial's value for people: an accuracy in per cent, a score as it is."""
+        return f"{100 * value:.1f} %" if self.judge.name == "scratch" else f"{value:.4g}"
 
     def _judged(self, architecture: Architecture) -> Evaluation:
         estimate = self.judge.estimate(architecture, Budget(epochs=self.request.epochs))

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
 
 CANARY_TOLERANCE = 0.03
 STABLE_WITHIN = 0.05
@@ -101,31 +104,49 @@ def combine(
     Args:
         observations: At least one without failure.
         canary_ms: The canary's best over all processes of the device.
-        least_accepted: Accepted visits that a process needs to count as stable.
+        least_accepted: Accepted visits that a process needs to count as quiet.
     """
     seen = [item for item in observations if item.failure is None]
-    quiet = [item for item in seen if item.canary_ms <= canary_ms * (1 + CANARY_TOLERANCE)]
+    quiet = [
+        item
+        for item in seen
+        if item.canary_ms <= canary_ms * (1 + CANARY_TOLERANCE) and item.accepted >= least_accepted
+    ]
     used = quiet or seen
     values = np.array([item.quiet_ms for item in used])
     latency = float(np.median(values))
     disagreement = float(np.median(np.abs(values - latency))) / latency
-    stable = (
-        bool(quiet)
-        and disagreement <= STABLE_WITHIN
-        and float(np.median([item.accepted for item in used])) >= least_accepted
-    )
+    low, high = _across(values)
     cold = [item.cold_ms for item in used if item.cold_ms is not None]
     return Measurement(
         key=observations[0].key,
         latency_ms=latency,
-        low_ms=min(item.low_ms for item in used),
-        high_ms=max(item.high_ms for item in used),
+        low_ms=min(low, *(item.low_ms for item in used)),
+        high_ms=max(high, *(item.high_ms for item in used)),
         median_ms=float(np.median([item.median_ms for item in used])),
         first_ms=float(np.median([item.first_ms for item in used])),
         build_ms=float(np.median([item.build_ms for item in used])),
         cold_ms=float(np.median(cold)) if cold else None,
-        verdict="stable" if stable else "unstable",
+        verdict="stable" if quiet and disagreement <= STABLE_WITHIN else "unstable",
         rounds=sum(item.accepted for item in used),
         sessions=len(used),
         session_ms=tuple(float(value) for value in values),
     )
+
+
+def _across(values: NDArray[np.float64]) -> tuple[float, float]:
+    """A 95 % interval of what processes have in common: Student's, of the logarithms.
+
+    Each process has a factor of its own (where its memory lies), which no
+    interval within a process can know.
+    """
+    logs = np.log(values)
+    if len(logs) < 2:
+        return float(values[0]), float(values[0])
+    half = _student(len(logs) - 1) * float(logs.std(ddof=1)) / len(logs) ** 0.5
+    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
+
+
+@lru_cache
+def _student(freedom: int) -> float:
+    return float(stats.t.ppf(0.975, freedom))

@@ -1,6 +1,7 @@
 """Measuring whole models, several in the same rounds, in fresh processes."""
 
-import tempfile
+import hashlib
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import RuntimeFailure
-from hwnas.profiles import DeviceProfile, Measurement, Records
+from hwnas.profiles import DeviceProfile, Measurement
 from hwnas.profiling.protocol import Protocol
 from hwnas.profiling.visit import measure
 from hwnas.targets import Target
 
 SESSIONS = 4
 COLD_RUNS = 7
+UNFINISHED = ".unfinished"
+FRESH_S = 3600.0
+"""What an interrupted measurement left is used for so long."""
 
 
 def measure_models(
@@ -28,6 +32,9 @@ def measure_models(
     on_progress: Callable[[float], None] | None = None,
 ) -> tuple[dict[str, Measurement], dict[str, str], dict[str, Any]]:
     """The latencies of models on a device, each in four fresh processes.
+
+    What an interrupted call has measured is kept beside the profile, and the
+    next call with the same models within an hour goes on with it.
 
     Args:
         profile: The device; nothing is added to what it holds.
@@ -45,19 +52,24 @@ def measure_models(
         RuntimeFailure: The device does not start.
     """
     report = on_progress or (lambda share: None)
-    with tempfile.TemporaryDirectory(prefix="hwnas-") as folder, profile.exclusive():
-        kept = DeviceProfile(profile.device, Path(folder))
-        records = Records()
-        for number in range(SESSIONS):
-            failed = {item.key for item in records.observations if item.failure is not None}
-            left = {key: model for key, model in models.items() if key not in failed}
+    keys = {name: f"model:{hashlib.sha256(model).hexdigest()}" for name, model in models.items()}
+    by_key = {keys[name]: model for name, model in models.items()}
+    open_shapes = {keys[name]: own for name, own in (shapes or {}).items() if name in keys}
+    with profile.exclusive():
+        kept = DeviceProfile(profile.device, _folder(profile, by_key, open_shapes, target))
+        records = kept.read()
+        for _ in range(2 * SESSIONS):
+            counts = records.session_counts()
+            left = {key: model for key, model in by_key.items() if counts.get(key, 0) < SESSIONS}
             if not left:
                 break
+            done = min(counts.get(key, 0) for key in left)
 
-            def on_round(done: int, total: int, number: int = number) -> None:
-                report((number + done / max(1, total)) / SESSIONS)
+            def on_round(finished: int, total: int, done: int = done) -> None:
+                report(min(1.0, (done + finished / max(1, total)) / SESSIONS))
 
-            report(number / SESSIONS)
+            report(done / SESSIONS)
+            number = records.next_session()
             measure(
                 kept,
                 target,
@@ -66,13 +78,32 @@ def measure_models(
                 protocol=replace(Protocol(), least_rounds=12, cold_runs=COLD_RUNS),
                 seed=seed + number,
                 until=time.monotonic() + budget_s / SESSIONS,
-                shapes=shapes,
+                shapes=open_shapes,
                 on_round=on_round,
             )
             records = kept.read()
-    failures = {item.key: item.failure for item in records.observations if item.failure is not None}
-    measurements = {k: v for k, v in records.measurements().items() if k not in failures}
-    if not measurements and not failures:
+        shutil.rmtree(kept.folder, ignore_errors=True)
+    failed = {item.key: item.failure for item in records.observations if item.failure is not None}
+    seen = {key: item for key, item in records.measurements().items() if key not in failed}
+    if not seen and not failed:
         raise RuntimeFailure("nothing was measured: no model could be visited within the budget")
-    conditions = next(iter(records.sessions.values()), {})
-    return measurements, failures, conditions
+    return (
+        {name: seen[key] for name, key in keys.items() if key in seen},
+        {name: failed[key] for name, key in keys.items() if key in failed},
+        next(iter(records.sessions.values()), {}),
+    )
+
+
+def _folder(
+    profile: DeviceProfile,
+    models: Mapping[str, bytes],
+    shapes: Mapping[str, Mapping[str, Sequence[int]]],
+    target: Target,
+) -> Path:
+    """Where a measurement of these models is kept until it is finished."""
+    what = repr((sorted(models), sorted(shapes.items()), target.runtime.version()))
+    folder = profile.folder / UNFINISHED / hashlib.sha256(what.encode()).hexdigest()[:16]
+    left = folder / "measurements.jsonl"
+    if left.exists() and time.time() - left.stat().st_mtime > FRESH_S:
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder

@@ -15,7 +15,7 @@ import numpy as np
 from hwnas.errors import RuntimeFailure
 from hwnas.export.parts_onnx import canary_model
 from hwnas.profiles import Observation
-from hwnas.profiling.statistics import accepted, precise, quiet_time
+from hwnas.profiling.statistics import accepted, precise, quiet_time, slowness
 from hwnas.targets import Burst, Loaded, Worker
 
 CANARY = "canary"
@@ -185,12 +185,12 @@ class Batch:
         """Models that the runtime refused, or that failed, hung or killed the worker."""
         return set(self._failures)
 
-    def _minima(self, key: str) -> list[int]:
-        kept = accepted(self._bursts[key], self._canary_ns, self._protocol.tolerance)
-        return [min(burst.samples_ns) for burst in kept]
+    def _accepted(self, key: str) -> list[Burst]:
+        return accepted(self._bursts[key], self._canary_ns, self._protocol.tolerance)
 
     def _precise(self, key: str) -> bool:
-        return precise(self._minima(key), self._protocol.agreement, self._protocol.least_rounds)
+        minima = [min(burst.samples_ns) for burst in self._accepted(key)]
+        return precise(minima, self._protocol.agreement, self._protocol.least_rounds)
 
     def observations(self) -> list[Observation]:
         """What was seen; models without a single visit are left out."""
@@ -201,11 +201,12 @@ class Batch:
         for key, bursts in self._bursts.items():
             if not bursts:
                 continue
-            kept = self._minima(key)
+            kept = self._accepted(key)
             # With no quiet round there is a number all the same; that none was
             # accepted is what makes it unstable.
-            minima = kept or [min(burst.samples_ns) for burst in bursts]
-            point, low, high = quiet_time(minima)
+            used = kept or bursts
+            minima = [min(burst.samples_ns) for burst in used]
+            point, low, high = quiet_time(minima, slowness(used, self._canary_ns))
             samples = [sample for burst in bursts for sample in burst.samples_ns]
             loaded = self._loaded[key]
             found.append(

@@ -97,9 +97,9 @@ def test_dynamic_shapes_are_asked_for(hwnas, sim, tmp_path, model):
     assert hwnas("predict", path, "--device", "sim", "--input-shape", "input:1,x").code == 2
 
 
-def test_a_read_only_profile_says_so_and_exits_with_1(hwnas, tmp_path, monkeypatch):
+def test_profiles_below_a_file_are_refused(hwnas, tmp_path, monkeypatch):
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("HWNAS_PROFILES", str(blocked / "inside"))
     outcome = hwnas("device", "new", "d")
-    assert outcome.code == 1 and "cannot be" in outcome.err
+    assert outcome.code == 2 and "cannot be a folder" in outcome.err

@@ -34,12 +34,12 @@ def test_a_profile_of_another_version_is_gone_on_with_only_by_force(hwnas, alter
     before = path.read_bytes()
     refused = hwnas(*WORDS, "--json")
     assert refused.code == 2 and refused.out == ""
-    assert "runtime version: 0.9 when measured, 1 now" in refused.err
+    assert "runtime version: 0.9 when measured, 2 now" in refused.err
     assert "device new" in refused.err and "--force" in refused.err
     assert path.read_bytes() == before
     forced = hwnas(*WORDS, "--force", "--json")
     assert forced.code == 0 and forced.json["measured"]["networks"] == 60
-    assert "warning: device 'sim': runtime version: 0.9 when measured, 1 now" in forced.err
+    assert "warning: device 'sim': runtime version: 0.9 when measured, 2 now" in forced.err
 
 
 def test_another_machine_is_a_warning(hwnas, alter):
