@@ -38,7 +38,7 @@ def test_resolutions_must_be_positive(ratio):
 
 def test_one_class_is_refused():
     check_classes("s", 2)
-    with pytest.raises(SpecError, match="space 's': classes must be at least 2, received 1"):
+    with pytest.raises(SpecError, match="classes must be from 2 to 1,000,000, received 1"):
         check_classes("s", 1)
 
 

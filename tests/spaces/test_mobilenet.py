@@ -86,7 +86,7 @@ def test_the_reference_is_mobilenetv2s_setting():
     ("change", "says"),
     [
         ({"image_size": 2}, "shrinks them 4 times; image_size must be at least 4"),
-        ({"classes": 1}, "classes must be at least 2"),
+        ({"classes": 1}, "classes must be from 2"),
         ({"kernels": (5, 7)}, "'stage1.block1.kernel' must be one of 5, 7, received 3"),
     ],
 )

@@ -76,7 +76,7 @@ def test_the_reference_has_the_widths_of_resnet50():
     [
         ({"image_size": 1}, "shrinks them 2 times; image_size must be at least 2"),
         ({"image_size": 4, "stem": (16, 7, True)}, "shrinks them 8 times"),
-        ({"classes": 0}, "classes must be at least 2"),
+        ({"classes": 0}, "classes must be from 2"),
     ],
 )
 def test_settings_that_cannot_be_built_are_refused(change, says):

@@ -50,7 +50,7 @@ def test_a_failed_write_leaves_the_old_state_and_no_fragment(tmp_path, monkeypat
         raise failure
 
     monkeypatch.setattr(checkpoint.torch, "save", fail)
-    with pytest.raises(StorageError, match=f"cannot be written: {failure}"):
+    with pytest.raises(StorageError, match="cannot be written.*is kept"):
         save_state(path, {"step": 2})
     assert load_state(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
