@@ -67,6 +67,7 @@ def measure(
             "build_ms": m.build_ms,
             "verdict": m.verdict,
             "rounds": m.rounds,
+            "sha256": m.key.removeprefix("model:"),
             "sessions": m.sessions,
             "conditions": conditions,
         }
@@ -128,13 +129,12 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 def _show_series(row: dict[str, Any]) -> None:
     series = row["sustained"]["series"]
-    table = Table(
-        title=f"{row['model']} without a pause: {row['sustained']['drift_pct']:+.1f} % from the "
-        "first tenth of the time to the last",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
+    output.print(
+        f"{row['model']} without a pause: {row['sustained']['drift_pct']:+.1f} % from the first "
+        "tenth of the time to the last",
+        markup=False,
     )
+    table = Table(box=None, pad_edge=False)
     for column in ("until s", "median ms", "least", "95 %", "runs"):
         table.add_column(column, justify="right")
     step = -(-len(series) // SHOWN_STRETCHES)

@@ -150,6 +150,47 @@ class DeviceProfile:
             head = "" if self._has_line() else to_text(schema=True)
             append_text(self._path, head + text)
 
+    @property
+    def _stash_path(self) -> Path:
+        return self.folder / ".visit.jsonl"
+
+    def stash(
+        self,
+        observations: Iterable[Observation],
+        definitions: dict[str, dict[str, Any]],
+        sessions: dict[str, dict[str, Any]],
+    ) -> None:
+        """Set aside what a visit has seen so far, in place of what was set aside before.
+
+        Raises:
+            StorageError: The disk is full or not writable.
+        """
+        write_text(self._stash_path, to_text(observations, definitions, sessions, schema=True))
+
+    def drop_stash(self) -> None:
+        """Forget what was set aside: the visit is finished and kept."""
+        self._stash_path.unlink(missing_ok=True)
+
+    def recover(self) -> int:
+        """Keep what a visit that was killed had set aside. Call it under the lock.
+
+        Returns:
+            Observations that were added.
+
+        Raises:
+            StorageError: The disk is full or not writable; nothing is lost.
+        """
+        try:
+            stashed = parse(self._stash_path.read_bytes(), self._stash_path)
+        except (OSError, ProfileError):
+            return 0
+        known = self.read().sessions
+        new = [item for item in stashed.observations if item.session not in known]
+        if new:
+            self.append(new, definitions=stashed.definitions, sessions=stashed.sessions)
+        self.drop_stash()
+        return len(new)
+
     def _has_line(self) -> bool:
         """Whether a whole line, and so the schema, is in the file."""
         try:

@@ -57,6 +57,7 @@ def measure_models(
     open_shapes = {keys[name]: own for name, own in (shapes or {}).items() if name in keys}
     with profile.exclusive():
         kept = DeviceProfile(profile.device, _folder(profile, by_key, open_shapes, target))
+        kept.recover()
         records = kept.read()
         for _ in range(2 * SESSIONS):
             counts = records.session_counts()

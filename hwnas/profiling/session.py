@@ -115,6 +115,7 @@ class ProfilingSession:
         return time.monotonic() - self._begin
 
     def _measure(self) -> None:
+        self._profile.recover()
         # The lock is held, so nobody else writes; reading again for each visit would take
         # longer than measuring.
         self._records = self._profile.read()

@@ -2,11 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from hwnas._version import __version__
 from hwnas.errors import RuntimeFailure
 from hwnas.profiles import DeviceProfile, Observation
+from hwnas.profiles.conditions import of_worker
 from hwnas.profiling.protocol import Batch, Protocol
 from hwnas.targets import Target, Worker
+
+STASH_S = 5.0
+"""A process that is killed loses at most about so much of a visit."""
 
 
 def measure(
@@ -49,22 +56,17 @@ def measure(
         begin = time.monotonic()
         with target.open() as worker:
             batch = Batch(worker, name, protocol, seed + attempt)
+            visit = _Visit(profile, worker, name, batch, begin, definitions or {}, on_round)
             try:
                 batch.load(left, until=until, shapes=shapes)
-                batch.run(until=until, on_round=on_round)
+                batch.run(until=until, on_round=visit.on_round)
                 batch.cold(until=until)
                 break
             except RuntimeFailure:
                 if not batch.failed:
                     raise
             finally:
-                found = batch.observations()
-                spent = {
-                    "seconds": round(time.monotonic() - begin, 3),
-                    "inference_s": round(worker.inference_s, 3),
-                }
-                _keep(profile, worker, name, found, spent, definitions or {})
-                seen += found
+                seen += visit.keep()
         done = {item.key for item in seen}
         left = {key: model for key, model in left.items() if key not in done}
         if not left or time.monotonic() > until:
@@ -72,28 +74,48 @@ def measure(
     return seen
 
 
-def _keep(
-    profile: DeviceProfile,
-    worker: Worker,
-    session: str,
-    seen: Sequence[Observation],
-    spent: Mapping[str, float],
-    definitions: Mapping[str, dict[str, object]],
-) -> None:
-    if not seen:
-        return
-    conditions = {
-        "runtime": worker.hello["runtime"],
-        "version": worker.hello["version"],
-        "threads": profile.device.threads,
-        "batch": 1,
-        **worker.hello["conditions"],
-        **spent,
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    keys = {item.key for item in seen}
-    profile.append(
-        seen,
-        sessions={session: conditions},
-        definitions={key: value for key, value in definitions.items() if key in keys},
-    )
+@dataclass
+class _Visit:
+    """What a visit has seen so far, and where it goes."""
+
+    profile: DeviceProfile
+    worker: Worker
+    session: str
+    batch: Batch
+    begin: float
+    definitions: Mapping[str, dict[str, Any]]
+    report: Callable[[int, int], None] | None
+    stashed: float = 0.0
+
+    def on_round(self, done: int, total: int) -> None:
+        """Between rounds, when nothing is timed: report, and stash what a kill would lose."""
+        now = time.monotonic()
+        if now - max(self.begin, self.stashed) > STASH_S:
+            self.stashed = now
+            self.profile.stash(*self._seen())
+        if self.report is not None:
+            self.report(done, total)
+
+    def keep(self) -> list[Observation]:
+        """Write what was seen into the profile, and return it."""
+        seen, definitions, sessions = self._seen()
+        if seen:
+            self.profile.append(seen, definitions=definitions, sessions=sessions)
+        if self.stashed:
+            self.profile.drop_stash()
+        return seen
+
+    def _seen(
+        self,
+    ) -> tuple[list[Observation], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+        seen = self.batch.observations()
+        conditions = {
+            **of_worker(self.worker.hello, self.profile.device.threads),
+            "hwnas": __version__,
+            "seconds": round(time.monotonic() - self.begin, 3),
+            "inference_s": round(self.worker.inference_s, 3),
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        keys = {item.key for item in seen}
+        own = {key: value for key, value in self.definitions.items() if key in keys}
+        return seen, own, {self.session: conditions}

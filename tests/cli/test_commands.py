@@ -63,6 +63,13 @@ def test_profile_goes_on_only_when_told_to(hwnas, sim):
         (("profile", "sim", "--space", "resnet-32", "--budget", "5 apples"), "such as 90s"),
         (("predict", "none.onnx", "--device", "sim"), "no file"),
         (("export", "nowhere", "--out", "x"), "no finished search"),
+        (("export", "nowhere", "--out", ""), "folder's name is empty"),
+        (("profile", "sim", "--space", "resnet-32", "--networks", "0"), "--networks"),
+        (("profile", "sim", "--space", "resnet-32:image_size=999999"), "from 1 to 4096"),
+        (("profile", "sim", "--space", "resnet-32:classes=99999999999"), "from 2 to"),
+        (("profile", "sim", "--space", "resnet-32", "--seed", "9" * 20), "--seed"),
+        (("device", "new", "x" * 300), "at most 64 characters"),
+        (("device", "new", "x", "--provider", "cuda"), "provider must be cpu"),
         (("search", "--space", "resnet-32"), "Missing option"),
         (("nonsense",), "No such command"),
     ],
@@ -95,6 +102,47 @@ def test_dynamic_shapes_are_asked_for(hwnas, sim, tmp_path, model):
     shape = f"input:1,3,{size},{size}"
     assert hwnas("predict", path, "--device", "sim", "--input-shape", shape).code == 0
     assert hwnas("predict", path, "--device", "sim", "--input-shape", "input:1,x").code == 2
+    for wrong, says in (
+        ("inpt:1,3,8,8", "no model has an input 'inpt'"),
+        (f"{shape}9999999", "2^31"),
+    ):
+        outcome = hwnas("predict", path, "--device", "sim", "--input-shape", wrong)
+        assert outcome.code == 2 and says in outcome.err
+
+
+def test_ctrl_c_in_a_measurement_says_so_and_the_next_call_goes_on(hwnas, sim, model, monkeypatch):
+    from hwnas.profiling import models, visit
+
+    visits = []
+
+    def measure(*arguments, **settings):
+        if len(visits) == 2:
+            visits.append("interrupt")
+            raise KeyboardInterrupt
+        visits.append(settings["session"])
+        return visit.measure(*arguments, **settings)
+
+    monkeypatch.setattr(models, "measure", measure)
+    cut = hwnas("measure", model, "--device", "sim", "--json")
+    assert cut.code == 1 and cut.out == ""
+    assert "interrupted" in cut.err
+    done = hwnas("measure", model, "--device", "sim", "--json")
+    assert done.code == 0, done.err
+    assert len(visits) == 5
+    (row,) = done.json["measurements"]
+    assert row["sessions"] == 4 and row["verdict"] == "stable"
+    assert row["cold_ms"] > row["latency_ms"] and row["first_ms"] > 0
+    assert len(row["sha256"]) == 64 and row["conditions"]["hwnas"]
+
+
+def test_a_sustained_load_is_shown_over_time(hwnas, sim, model):
+    done = hwnas("measure", model, "--device", "sim", "--sustained", "3s", "--json")
+    assert done.code == 0, done.err
+    (row,) = done.json["measurements"]
+    assert [item["at_s"] for item in row["sustained"]["series"]][-1] >= 3
+    assert abs(row["sustained"]["drift_pct"]) < 20
+    shown = hwnas("measure", model, "--device", "sim", "--sustained", "2s")
+    assert shown.code == 0 and "without a pause" in shown.out
 
 
 def test_profiles_below_a_file_are_refused(hwnas, tmp_path, monkeypatch):

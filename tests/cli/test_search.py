@@ -110,6 +110,8 @@ def test_a_search_that_was_interrupted_goes_on(hwnas, fitted, tmp_path, monkeypa
         (1, ("--data", "nowhere"), "does not exist"),
         (1, ("--budget", "fast"), "such as 90s"),
         (1, ("--quantile", "2"), "quantile"),
+        (1, ("--strategy", "random,random"), "each once"),
+        (1, ("--estimator", ","), "names with commas"),
     ],
 )
 def test_wrong_requests_are_refused_before_any_work(hwnas, fitted, tmp_path, limit, more, says):

@@ -45,3 +45,41 @@ def test_an_unstable_measurement_says_so(seen):
     assert combine(far, 0.5).verdict == "unstable"
     slow = [*agreeing, seen("a", "s9", 1.4, canary_ms=0.7)]
     assert combine(slow, 0.5).latency_ms < 1.01
+
+
+def test_what_a_killed_visit_had_set_aside_is_kept_once(profiles, seen):
+    profile = DeviceProfile.create(Device("d"))
+    profile.append([seen("a", "s0")], sessions={"s0": {}})
+    profile.stash([seen("a", "s1")], {}, {"s1": {"cpu": "x"}})
+    profile.stash([seen("a", "s1"), seen("b", "s1")], {"b": {"edges": []}}, {"s1": {"cpu": "x"}})
+    # Nothing of it counts before it is recovered.
+    assert len(profile.read().observations) == 1
+    assert profile.recover() == 2
+    records = profile.read()
+    assert [(item.key, item.session) for item in records.observations] == [
+        ("a", "s0"),
+        ("a", "s1"),
+        ("b", "s1"),
+    ]
+    assert records.definitions == {"b": {"edges": []}}
+    assert profile.recover() == 0
+
+
+def test_a_visit_that_was_kept_is_not_recovered_again(profiles, seen):
+    profile = DeviceProfile.create(Device("d"))
+    profile.stash([seen("a", "s0")], {}, {"s0": {}})
+    # Killed between keeping the visit and forgetting what was set aside.
+    profile.append([seen("a", "s0", 1.5), seen("b", "s0")], sessions={"s0": {}})
+    assert profile.recover() == 0
+    assert profile.read().measurements()["a"].latency_ms == 1.5
+    profile.stash([seen("a", "s1")], {}, {"s1": {}})
+    profile.drop_stash()
+    assert profile.recover() == 0
+
+
+def test_a_torn_stash_is_left_alone(profiles, seen):
+    profile = DeviceProfile.create(Device("d"))
+    (profile.folder / ".visit.jsonl").write_text("garbage")
+    assert profile.recover() == 0
+    profile.stash([seen("a", "s1")], {}, {"s1": {}})
+    assert profile.recover() == 1

@@ -126,3 +126,35 @@ def test_cold_caches_are_measured_apart_and_only_when_asked_for(profile, target)
     seen = visit(profile, target, "better", session="s1", cold_runs=3)
     assert seen["better"].cold_ms == pytest.approx(3.0)
     assert seen["better"].quiet_ms == pytest.approx(1.0)
+
+
+def test_a_visit_sets_aside_between_rounds_what_a_kill_would_lose(profile, target, monkeypatch):
+    from hwnas.profiling import visit as module
+
+    monkeypatch.setattr(module, "STASH_S", 0.0)
+    rounds = []
+
+    def killed(*arguments):
+        rounds.append(arguments)
+        if len(rounds) == 2:
+            # What is left on the disk at this moment is what a kill would leave.
+            stashed.write_bytes((profile.folder / ".visit.jsonl").read_bytes())
+
+    stashed = profile.folder / "copy"
+    protocol = Protocol(timeout_s=2.0, least_rounds=3)
+    measure(
+        profile,
+        target,
+        {"good": b"good"},
+        session="s0",
+        protocol=protocol,
+        seed=0,
+        until=time.monotonic() + 60,
+        on_round=killed,
+    )
+    assert not (profile.folder / ".visit.jsonl").exists()
+    (profile.folder / "measurements.jsonl").unlink()
+    stashed.rename(profile.folder / ".visit.jsonl")
+    assert profile.recover() == 1
+    (item,) = profile.read().observations
+    assert item.key == "good" and item.quiet_ms == pytest.approx(1.0) and item.rounds == 2
