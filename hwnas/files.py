@@ -72,11 +72,16 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def append_text(path: Path, text: str) -> None:
+def append_text(path: Path, text: str, *, kept: str = "what was measured before is kept") -> None:
     """Append to a file in one write.
 
     A torn last line, left by a write that was cut off, is ended first, so that
     it cannot swallow what follows.
+
+    Args:
+        path: The file.
+        text: Whole lines.
+        kept: What an error says of what was there before.
 
     Raises:
         StorageError: The disk is full or not writable; the file is as it was before.
@@ -94,7 +99,7 @@ def append_text(path: Path, text: str) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise storage_error(path, error, "what was measured before is kept") from error
+        raise storage_error(path, error, kept) from error
 
 
 def _append(handle: int, payload: bytes) -> None:

@@ -6,13 +6,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hwnas.errors import RequestError
+
+if TYPE_CHECKING:
+    from hwnas.profiles import DeviceProfile
+    from hwnas.targets import Target
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Budget = Annotated[str, typer.Option("--budget", help="Time to use, such as 90s, 10m, 2h.")]
@@ -46,6 +50,19 @@ def folder_path(text: str) -> Path:
     if not str(text).strip():
         raise RequestError("a folder's name is empty; '.' is the current folder")
     return Path(text)
+
+
+def target_of(profile: "DeviceProfile") -> "Target":
+    """Where the device of a profile runs models.
+
+    Raises:
+        UnknownNameError: Its runtime or transport does not exist here.
+    """
+    from hwnas.runtimes import runtime
+    from hwnas.targets import target
+
+    device = profile.device
+    return target(runtime(device.runtime), device.transport, device.threads)
 
 
 def seconds(text: str) -> float:

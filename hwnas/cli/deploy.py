@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hwnas._version import __version__
-from hwnas.cli.common import progress
+from hwnas.cli.common import progress, target_of
 from hwnas.errors import PromiseError, RequestError, RuntimeFailure
 from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.export.trained import check_parity, max_abs_error, network_to_onnx
@@ -20,9 +20,7 @@ from hwnas.files import write_bytes
 from hwnas.nets import Network
 from hwnas.profiles import DeviceProfile, Measurement
 from hwnas.profiling.models import measure_models
-from hwnas.runtimes import runtime
 from hwnas.spaces import Architecture
-from hwnas.targets import Target, target
 from hwnas.training import ImageData, Recipe, train
 
 PARITY_IMAGES = 16
@@ -35,12 +33,6 @@ class Candidate:
 
     name: str
     architecture: Architecture
-
-
-def target_of(profile: DeviceProfile) -> Target:
-    """Where the device of a profile runs models."""
-    device = profile.device
-    return target(runtime(device.runtime), device.transport, device.threads)
 
 
 class Deployer:

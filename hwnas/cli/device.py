@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from hwnas.cli.common import Json, note, output, print_json
+from hwnas.cli.common import Json, note, output, print_json, target_of
 from hwnas.errors import HwnasError, ProfileError, PromiseError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -245,14 +245,12 @@ def check(name: Name, as_json: Json = False) -> None:
     """Run one small model on a device and say what is missing."""
     from hwnas.export.parts_onnx import canary_model
     from hwnas.profiles import DeviceProfile
-    from hwnas.runtimes import runtime
-    from hwnas.targets import target
 
     found = describe(name)
-    device = DeviceProfile.open(name).device
+    held = DeviceProfile.open(name)
     if found["available"]:
         try:
-            with target(runtime(device.runtime), device.transport, device.threads).open() as worker:
+            with target_of(held).open() as worker:
                 worker.load("check", canary_model(), timeout_s=60)
         except HwnasError as error:
             found |= {"available": False, "why": str(error)}
@@ -261,4 +259,4 @@ def check(name: Name, as_json: Json = False) -> None:
     if not found["available"]:
         raise PromiseError(f"device '{name}' does not work: {found['why']}")
     if not as_json:
-        note(f"device '{name}' works: it ran a small model on {device.runtime}")
+        note(f"device '{name}' works: it ran a small model on {held.device.runtime}")

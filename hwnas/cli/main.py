@@ -49,8 +49,8 @@ def options(
 def main() -> None:
     """Run the command line; errors become a line or two and an exit code."""
     debug = "--debug" in sys.argv
-    # Read when torch is loaded. Threads that spin while they wait make training up to
-    # ten times slower where something else runs; sleeping costs next to nothing.
+    # Read when torch is loaded. Threads that spin while they wait stall a training where
+    # something else runs; sleeping costs next to nothing.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(standalone_mode=False)

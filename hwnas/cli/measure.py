@@ -15,6 +15,7 @@ from hwnas.cli.common import (
     print_json,
     progress,
     seconds,
+    target_of,
 )
 from hwnas.errors import PromiseError, RuntimeFailure
 
@@ -37,8 +38,6 @@ def measure(
     from hwnas.cli.models import open_models
     from hwnas.profiles import DeviceProfile
     from hwnas.profiling.models import measure_models
-    from hwnas.runtimes import runtime
-    from hwnas.targets import target
 
     sustained_s = seconds(sustained) if sustained else 0.0
     payloads = {
@@ -46,8 +45,7 @@ def measure(
         for path, model in open_models(models, input_shape or []).items()
     }
     held = DeviceProfile.open(device, on_wait=note)
-    own = held.device
-    place = target(runtime(own.runtime), own.transport, own.threads)
+    place = target_of(held)
     with progress(f"measuring on {device}") as bar:
         found, failures, conditions = measure_models(
             held, place, payloads, budget_s=seconds(budget), on_progress=bar.update

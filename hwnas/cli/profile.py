@@ -16,6 +16,7 @@ from hwnas.cli.common import (
     print_json,
     progress,
     seconds,
+    target_of,
 )
 from hwnas.cli.device import latency_range
 from hwnas.errors import RequestError
@@ -40,9 +41,7 @@ def profile(
     """Measure blocks, kernels and whole networks of a space, then fit the predictor."""
     from hwnas.profiles import DeviceProfile
     from hwnas.profiling import ProfilingSession, Progress
-    from hwnas.runtimes import runtime
     from hwnas.spaces import space
-    from hwnas.targets import target
 
     budget_s = seconds(budget)
     found, held = space(space_name), DeviceProfile.open(name, on_wait=note)
@@ -51,8 +50,7 @@ def profile(
             f"device '{name}' has measurements already; give --resume to go on with them, or make "
             "another device with 'hwnas device new'"
         )
-    device = held.device
-    place = target(runtime(device.runtime), device.transport, device.threads)
+    place = target_of(held)
     check_here(held, place, force=force)
     with progress(f"profiling {name}") as bar:
 

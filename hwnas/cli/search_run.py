@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.cli.common import Bar, note, progress
-from hwnas.cli.deploy import Candidate, Deployer, target_of
+from hwnas.cli.common import Bar, note, progress, target_of
+from hwnas.cli.deploy import Candidate, Deployer
 from hwnas.cli.profile import check_here
 from hwnas.errors import InterruptedWork, RequestError
 from hwnas.estimators import Budget, PathTrainer, estimator, mean_rank

@@ -151,7 +151,7 @@ class PathTrainer:
 
         Raises:
             StorageError: The file cannot be read.
-        RequestError: It is of another seed, whose weights saw what is held out here.
+            RequestError: It is of another seed, whose weights saw what is held out here.
         """
         state = load_state(path)
         if state["seed"] != self.seed:

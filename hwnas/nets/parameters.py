@@ -30,7 +30,7 @@ def tensors(module: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
 def channels_last(module: nn.Module) -> torch.memory_format:
     """Bring convolution weights into the layout in which networks train; returns it.
 
-    Small networks train up to twice as fast channels last on a CPU.
+    Small networks train faster channels last on a CPU.
     """
     for parameter in module.parameters():
         if parameter.ndim == 4:

@@ -3,7 +3,7 @@
 A visit is one worker process that measures one batch. Visits to the networks
 and to the parts alternate, so that what one part is made of is spread over the
 whole session. After each visit its observations are on disk; a session that is
-killed loses the visit in flight, and the next one goes on.
+killed loses seconds of the visit in flight, and the next one goes on.
 """
 
 import time

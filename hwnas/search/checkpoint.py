@@ -1,13 +1,12 @@
 """The checkpoint of a relaxation: one JSON file that names the weights beside it."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hwnas.errors import RequestError, StorageError
-from hwnas.files import storage_error
+from hwnas.files import make_folder, storage_error, write_text
 
 FILE = "relaxation.json"
 State = dict[str, Any]
@@ -42,17 +41,12 @@ class Checkpoint:
             StorageError: The disk is full or not writable; the one before is kept.
         """
         weights = f"weights-{step}.pt"
-        temporary = self.folder / f"{FILE}.new"
         payload = {"identity": self.identity, "weights": weights, "state": state}
+        make_folder(self.folder)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             # The JSON names weights that are there already, so a cut between leaves the old pair.
             save(self.folder / weights)
-            with temporary.open("w", encoding="utf-8") as stream:
-                stream.write(json.dumps(payload))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self.path)
+            write_text(self.path, json.dumps(payload))
             for old in self.folder.glob("weights-*.pt"):
                 if old.name != weights:
                     old.unlink()

@@ -1,13 +1,12 @@
 """The journal of a study: JSON lines that survive being cut off."""
 
-import errno
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from hwnas.errors import RequestError, StorageError
-from hwnas.files import storage_error
+from hwnas.files import append_text, storage_error
 
 SCHEMA = 2
 Event = dict[str, Any]
@@ -83,20 +82,9 @@ class Journal:
         Raises:
             StorageError: The disk is full or not writable; earlier events are kept.
         """
-        line = (json.dumps(event, separators=(",", ":")) + "\n").encode()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                size = os.fstat(handle).st_size
-                if os.write(handle, line) != len(line):
-                    os.ftruncate(handle, size)
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise storage_error(
-                self.path, error, f"the {len(self.events)} events before are kept"
-            ) from error
+        append_text(
+            self.path,
+            json.dumps(event, separators=(",", ":")) + "\n",
+            kept=f"the {len(self.events)} events before are kept",
+        )
         self.events.append(event)

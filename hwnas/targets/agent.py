@@ -137,11 +137,6 @@ class Agent:
         first = self.run(request["id"], 1)[0]
         return {"build_ns": session.build_ns, "first_ns": first, "finite": session.finite()}
 
-    def unload(self, request):
-        """Forget every model."""
-        self.sessions.clear()
-        return {}
-
     def round(self, request):
         """One visit to each model of ``order``: a burst each, the canary between them.
 
@@ -197,7 +192,6 @@ def main():
     actions = {
         "hello": agent.hello,
         "load": agent.load,
-        "unload": agent.unload,
         "round": agent.round,
         "cold": agent.cold,
         "window": agent.window,

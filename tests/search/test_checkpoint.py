@@ -1,5 +1,8 @@
+import errno
 import itertools
 import json
+import os
+import tempfile
 
 import numpy as np
 import pytest
@@ -138,11 +141,14 @@ def test_a_broken_checkpoint_says_what_to_do(search, predictor, tmp_path, harm):
     assert str(tmp_path) in str(caught.value)
 
 
-def test_one_that_cannot_be_written_keeps_the_one_before(search, predictor, tmp_path):
+def test_one_that_cannot_be_written_keeps_the_one_before(search, predictor, tmp_path, monkeypatch):
+    def no_room(**settings):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     own = relaxed(search, predictor, tmp_path)
     before = (tmp_path / "relaxation.json").read_text()
-    with pytest.raises(StorageError, match="cannot be written"):
-        (tmp_path / "relaxation.json.new").mkdir()
+    monkeypatch.setattr(tempfile, "mkstemp", no_room)
+    with pytest.raises(StorageError, match="relaxation.json' cannot be written: the disk is full"):
         own.relax()
     assert (tmp_path / "relaxation.json").read_text() == before
 
