@@ -40,7 +40,15 @@ def test_everything_measured_is_not_measured_again(sim):
     assert len(profile.read().observations) == before
 
 
-def test_an_interrupt_keeps_what_was_measured_and_resumes(profiles):
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal; a job in the background is started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_keeps_what_was_measured_and_resumes(profiles, ctrl_c):
     profile = DeviceProfile.create(Device("sim", runtime="simulated"))
     visits = []
 
