@@ -1,5 +1,6 @@
 """``hwnas device``: the devices that are known, what is installed, a new one, a check."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 from rich.table import Table
 
 from hwnas.cli.common import Json, note, output, print_json, target_of
-from hwnas.errors import HwnasError, ProfileError, PromiseError, UnknownNameError
+from hwnas.errors import HwnasError, ProfileError, PromiseError, RequestError, UnknownNameError
 
 if TYPE_CHECKING:
     from hwnas.profiles import DeviceProfile, Records
@@ -230,6 +231,9 @@ def new(
     from hwnas.targets import target
 
     target(runtime(runtime_name), transport, threads)
+    cores = os.cpu_count() or threads
+    if transport == "local" and threads > cores:
+        raise RequestError(f"threads must be at most the {cores} cores here, received {threads}")
     options = {"provider": provider} if provider else {}
     profile = DeviceProfile.create(
         Device(name, runtime_name, transport, threads, precision, options)

@@ -188,14 +188,12 @@ class SearchRun:
                         "no trial could be judged within the budget; give a larger --budget"
                     )
                 finalists = self.study.ranked()[-1:]
-            measured = self.deployer.measure_architectures(
-                {str(t.number): self.space.decode(t.genotype) for t in finalists}
-            )
+            measured = self._measured(finalists)
             for trial in finalists:
-                if measured[str(trial.number)] <= self.request.limit_ms:
-                    return trial, measured[str(trial.number)]
+                if measured[trial.number] <= self.request.limit_ms:
+                    return trial, measured[trial.number]
             worst = max(
-                measured[str(t.number)] / float(self.constraint.upper_ms(rows([t.genotype]))[0])
+                measured[t.number] / float(self.constraint.upper_ms(rows([t.genotype]))[0])
                 for t in finalists
             )
             note(
@@ -203,8 +201,17 @@ class SearchRun:
                 f"{100 * (worst - 1):.1f} % and the search goes on"
             )
             self.study.tighten(max(1.0, worst))
-        nearest = min(finalists, key=lambda t: measured[str(t.number)])
-        return nearest, measured[str(nearest.number)]
+        nearest = min(finalists, key=lambda t: measured[t.number])
+        return nearest, measured[nearest.number]
+
+    def _measured(self, finalists: Sequence[Trial]) -> dict[int, float]:
+        """Latencies, ms, by trial number; those that an earlier run measured stand as they are."""
+        if any(trial.number not in self.study.measured_ms for trial in finalists):
+            found = self.deployer.measure_architectures(
+                {str(t.number): self.space.decode(t.genotype) for t in finalists}
+            )
+            self.study.remember_measured({int(name): ms for name, ms in found.items()})
+        return self.study.measured_ms
 
     def _search(self, name: str, budget_s: float) -> None:
         with progress(f"{name} search") as bar:

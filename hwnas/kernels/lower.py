@@ -12,6 +12,7 @@ from hwnas.errors import ShapeError
 from hwnas.kernels.fusion import FusionRules
 from hwnas.kernels.kernel import Attribute, Kernel, Shape
 from hwnas.kernels.model_file import declared_types, tensor_types, with_static_shapes
+from hwnas.kernels.weights import check_weights
 
 _KEPT_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "Conv": ("group", "kernel_shape", "strides", "pads", "dilations", "auto_pad"),
@@ -89,13 +90,15 @@ def lower(
         shapes_known: The model states the shape of every tensor; skip inference.
 
     Raises:
-        ShapeError: Input shapes are dynamic and not given, or do not fit.
+        ShapeError: Input shapes are dynamic and not given, or do not fit,
+            or weights do not fit what they are applied to.
     """
     if shapes_known:
         types = declared_types(model)
     else:
         model = with_static_shapes(model, name, shapes)
         types = tensor_types(model, name)
+        check_weights(model.graph, types, name)
     for tensor, (shape, _) in types.items():
         if 0 in shape and tensor in {item.name for item in model.graph.input}:
             raise ShapeError(f"'{name}': input '{tensor}' has no elements, shape {shape}")

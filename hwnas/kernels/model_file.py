@@ -105,11 +105,7 @@ def with_static_shapes(
         shape = given.get(item.name)
         if shape is None:
             if None in declared:
-                sizes = ",".join("?" if size is None else str(size) for size in declared)
-                raise ShapeError(
-                    f"'{name}': input '{item.name}' has the dynamic shape ({sizes}); give it with "
-                    f"--input-shape {item.name}:{sizes.replace('?', 'N')}, numbers for N"
-                )
+                raise ShapeError(_open_sizes(name, item, declared))
             continue
         if len(shape) != len(declared) or any(
             size is not None and size != own for size, own in zip(declared, shape, strict=True)
@@ -128,6 +124,24 @@ def with_static_shapes(
     if given:
         _forget_inferred_shapes(fixed)
     return fixed
+
+
+def _open_sizes(name: str, item: onnx.ValueInfoProto, declared: tuple[int | None, ...]) -> str:
+    """What is said of an input some of whose sizes are not given, or are 0."""
+    empty = [
+        size.HasField("dim_value") and size.dim_value == 0
+        for size in item.type.tensor_type.shape.dim
+    ]
+    sizes = ",".join(
+        "0" if zero else "?" if size is None else str(size)
+        for size, zero in zip(declared, empty, strict=True)
+    )
+    wanted = ",".join("N" if size is None else str(size) for size in declared)
+    kind = "no elements, shape" if any(empty) else "the dynamic shape"
+    return (
+        f"'{name}': input '{item.name}' has {kind} ({sizes}); give it with "
+        f"--input-shape {item.name}:{wanted}, numbers for N"
+    )
 
 
 def _forget_inferred_shapes(model: onnx.ModelProto) -> None:

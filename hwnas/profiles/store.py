@@ -23,8 +23,17 @@ DEFAULT_FOLDER = "device_profiles"
 
 
 def profiles_folder() -> Path:
-    """Where profiles are: ``HWNAS_PROFILES``, or ``device_profiles`` below this folder."""
-    return Path(os.environ.get("HWNAS_PROFILES") or DEFAULT_FOLDER)
+    """Where profiles are: ``HWNAS_PROFILES``, or ``device_profiles`` below this folder.
+
+    Raises:
+        RequestError: A file stands there.
+    """
+    path = Path(os.environ.get("HWNAS_PROFILES") or DEFAULT_FOLDER)
+    if path.exists() and not path.is_dir():
+        raise RequestError(
+            f"'{path}' is a file, but profiles are kept in a folder; set HWNAS_PROFILES to one"
+        )
+    return path
 
 
 class DeviceProfile:

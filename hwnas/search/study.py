@@ -25,6 +25,8 @@ class Study:
         journal: The journal's file.
         header: What else the study is (data, seed …), checked on resuming.
         resume: Go on with a journal that exists.
+
+    ``measured_ms`` holds the latencies that the device gave, by the numbers of the trials.
     """
 
     def __init__(
@@ -48,8 +50,15 @@ class Study:
         # By number, so that a line that stands twice is one trial.
         trials = [Trial.from_json(e["trial"]) for e in self.journal.events if "trial" in e]
         self.trials = list({trial.number: trial for trial in trials}.values())
+        self.measured_ms: dict[int, float] = {}
         for event in self.journal.events:
             constraint.margin = float(event.get("margin", constraint.margin))
+            self.measured_ms |= {int(k): float(v) for k, v in event.get("measured", {}).items()}
+
+    def remember_measured(self, measured_ms: dict[int, float]) -> None:
+        """Keep the measured latencies of trials, by their numbers, for resuming."""
+        self.journal.append({"measured": {str(k): v for k, v in measured_ms.items()}})
+        self.measured_ms |= measured_ms
 
     def tighten(self, ratio: float) -> None:
         """Widen all bounds after a measured breach, and remember it for resuming."""

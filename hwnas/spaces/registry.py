@@ -85,7 +85,7 @@ def space(text: str) -> SearchSpace:
 
     Raises:
         UnknownNameError: No space has that name.
-        SpecError: An override is unknown or not a whole number.
+        SpecError: An override is unknown, stands twice, or is not a whole number.
     """
     name, _, rest = text.partition(":")
     factories = spaces()
@@ -98,6 +98,8 @@ def space(text: str) -> SearchSpace:
             raise SpecError(f"space '{name}' has no setting '{key}'; it has {', '.join(OVERRIDES)}")
         if not value.isdecimal() or int(value) < 1:
             raise SpecError(f"setting '{key}' takes a positive whole number, received '{value}'")
+        if key in overrides:
+            raise SpecError(f"setting '{key}' stands twice in '{text}'; give it once")
         overrides[key] = int(value)
     factory = factories[name]
     try:

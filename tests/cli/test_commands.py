@@ -70,6 +70,7 @@ def test_profile_goes_on_only_when_told_to(hwnas, sim):
         (("profile", "sim", "--space", "resnet-32", "--seed", "9" * 20), "--seed"),
         (("device", "new", "x" * 300), "at most 64 characters"),
         (("device", "new", "x", "--provider", "cuda"), "provider must be cpu"),
+        (("device", "new", "x", "--threads", "4096"), "threads must be at most the"),
         (("search", "--space", "resnet-32"), "Missing option"),
         (("nonsense",), "No such command"),
     ],
@@ -151,3 +152,7 @@ def test_profiles_below_a_file_are_refused(hwnas, tmp_path, monkeypatch):
     monkeypatch.setenv("HWNAS_PROFILES", str(blocked / "inside"))
     outcome = hwnas("device", "new", "d")
     assert outcome.code == 2 and "cannot be a folder" in outcome.err
+    monkeypatch.setenv("HWNAS_PROFILES", str(blocked))
+    for words in (("device", "list"), ("device", "show", "d"), ("device", "new", "d")):
+        outcome = hwnas(*words)
+        assert outcome.code == 2 and "set HWNAS_PROFILES" in outcome.err

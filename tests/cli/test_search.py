@@ -100,6 +100,28 @@ def test_a_search_that_was_interrupted_goes_on(hwnas, fitted, tmp_path, monkeypa
     assert len({item.digest for item in calls}) == done.json["trials"]
 
 
+def test_measured_finalists_are_not_measured_again(hwnas, fitted, tmp_path, monkeypatch):
+    from hwnas.cli.deploy import Deployer
+
+    real, asked = Deployer.measure_architectures, []
+
+    def measure(self, networks):
+        asked.append(set(networks))
+        return real(self, networks)
+
+    def interrupt(self, candidates):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Deployer, "measure_architectures", measure)
+    more = ("--strategy", "random", "--budget", "4s", "--no-baselines")
+    with monkeypatch.context() as patch:
+        patch.setattr(Deployer, "deploy", interrupt)
+        assert hwnas(*words(tmp_path / "run", fitted["max"], *more)).code == 1
+    done = hwnas(*words(tmp_path / "run", fitted["max"], *more, "--resume", "--json"))
+    assert done.code == 0, done.err
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     ("limit", "more", "says"),
     [

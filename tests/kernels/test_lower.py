@@ -44,6 +44,14 @@ def test_dynamic_shapes_must_be_given_and_fit():
     assert kernel.outputs == ((2, 3),)
 
 
+def test_an_input_without_elements_is_named_as_such():
+    model = graph([helper.make_node("Relu", ["x"], ["y"])], [("x", [0, 30])], [("y", [0, 30])])
+    with pytest.raises(ShapeError, match=r"no elements, shape \(0,30\).*--input-shape x:N,30"):
+        lower(model, RULES)
+    (kernel,) = lower(model, RULES, shapes={"x": (2, 30)}).kernels
+    assert kernel.outputs == ((2, 30),)
+
+
 def test_custom_domains_are_not_covered():
     node = helper.make_node("Magic", ["x"], ["y"], domain="my.ops")
     model = graph([node], [("x", [1, 3])], [("y", [1, 3])])

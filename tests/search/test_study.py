@@ -165,6 +165,14 @@ def test_a_space_that_is_used_up_ends_the_study(tmp_path, predictor):
     assert 1 <= len(study.trials) < 30
 
 
+def test_measured_latencies_are_remembered(tmp_path, predictor, constraint):
+    study = Study(predictor.space, constraint, tmp_path / "j.jsonl")
+    study.remember_measured({3: 1.5, 4: 2.0})
+    study.remember_measured({4: 1.75})
+    again = Study(predictor.space, constraint, tmp_path / "j.jsonl", resume=True)
+    assert again.measured_ms == study.measured_ms == {3: 1.5, 4: 1.75}
+
+
 def test_journals_of_others_are_refused(tmp_path):
     path = tmp_path / "j.jsonl"
     Journal(path, {"limit_ms": 1.0}, resume=False).append({"trial": 1})

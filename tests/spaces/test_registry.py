@@ -29,6 +29,7 @@ def test_every_built_in_space_takes_all_overrides(name):
         ("mobilenet-32:classes=x", SpecError, "positive whole number, received 'x'"),
         ("mobilenet-32:classes=0", SpecError, "positive whole number"),
         ("mobilenet-32:classes", SpecError, "positive whole number, received ''"),
+        ("mobilenet-32:classes=2,classes=3", SpecError, "'classes' stands twice"),
         ("mobilenet-32:classes=1", SpecError, "from 2 to"),
         ("mobilenet-32:image_size=4", SpecError, "image_size must be at least"),
     ],
