@@ -62,10 +62,29 @@ def predict(
     output.print(table)
     if per_kernel:
         for row in rows:
-            for kernel in row["kernels"]:
-                output.print(
-                    f"{kernel['ms']:.4f} ms  {kernel['count']}×  {kernel['source']:8} "
-                    f"{kernel['key']}",
-                    markup=False,
-                    soft_wrap=True,
-                )
+            output.print()
+            output.print(_kernel_table(row))
+
+
+def _kernel_table(row: dict[str, Any]) -> Table:
+    """What a network is made of, dearest first."""
+    from hwnas.kernels import Kernel
+
+    table = Table(title=row["model"], title_justify="left", box=None, pad_edge=False)
+    for column in ("ms", "share", "count", "priced by", "kernel", "input", "output"):
+        left = column in ("priced by", "kernel", "input", "output")
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    for item in row["kernels"]:
+        kernel = Kernel.from_key(item["key"])
+        table.add_row(
+            f"{item['ms']:.4f}",
+            f"{100 * item['ms'] / row['latency_ms']:.1f} %",
+            f"{item['count']}×",
+            item["source"],
+            kernel.title,
+            *(
+                " ".join("×".join(map(str, s)) for s in shapes)
+                for shapes in (kernel.inputs, kernel.outputs)
+            ),
+        )
+    return table

@@ -61,6 +61,19 @@ class Kernel:
         )
         return f"{name}|{attributes}|{shapes}|{self.dtype}"
 
+    @cached_property
+    def title(self) -> str:
+        """Operators, window, stride and groups for people: ``Conv+Relu 3×3 /2 g32``."""
+        words = ["+".join((self.op, *self.fused))]
+        window, strides = self.attribute("kernel_shape", ()), self.attribute("strides", ())
+        if isinstance(window, tuple) and window:
+            words.append("×".join(map(str, window)))
+        if isinstance(strides, tuple) and set(strides) - {1}:
+            words.append("/" + "×".join(map(str, dict.fromkeys(strides))))
+        if self.attribute("group", 1) != 1:
+            words.append(f"g{self.attribute('group', 1)}")
+        return " ".join(words)
+
     @classmethod
     def from_key(cls, key: str) -> "Kernel":
         """The kernel that :attr:`key` names.

@@ -36,7 +36,8 @@ def test_fit_and_predict_give_the_fields_that_scripts_read(hwnas, sim, model):
     assert row["covered"] == 1
     assert {kernel["source"] for kernel in row["kernels"]} == {"table"}
     assert sum(kernel["ms"] for kernel in row["kernels"]) <= row["latency_ms"]
-    assert "×" in hwnas("predict", model, "--device", "sim", "--per-kernel").out
+    shown = hwnas("predict", model, "--device", "sim", "--per-kernel").out
+    assert "Conv+Relu 3×3" in shown and "table" in shown and "1×3×32×32" in shown
     (seen,) = hwnas("measure", model, "--device", "sim", "--json").json["measurements"]
     assert seen["verdict"] == "stable"
     assert seen["latency_ms"] == pytest.approx(row["latency_ms"], rel=0.03)

@@ -25,6 +25,13 @@ def convolution(channels, weight, outputs, group=1):
     return kernel("Conv", ((1, channels, 4, 4),), (weight,), (outputs,), group=group)
 
 
+def test_titles_say_what_people_look_for():
+    assert DENSE.title == "Conv+Add+Relu /2"
+    own = kernel("Conv", kernel_shape=(3, 5), strides=(1, 2), group=8)
+    assert own.title == "Conv 3×5 /1×2 g8"
+    assert kernel("Softmax", axis=1).title == "Softmax"
+
+
 def test_keys_are_canonical_and_read_back():
     assert DENSE.key == (
         'Conv+Add+Relu|{"auto_pad":"NOTSET","group":1,"scale":0.5,"strides":[2,2]}|'
