@@ -37,7 +37,7 @@ def test_fit_and_predict_give_the_fields_that_scripts_read(hwnas, sim, model):
     assert {kernel["source"] for kernel in row["kernels"]} == {"table"}
     assert sum(kernel["ms"] for kernel in row["kernels"]) <= row["latency_ms"]
     shown = hwnas("predict", model, "--device", "sim", "--per-kernel").out
-    assert "Conv+Relu 3×3" in shown and "table" in shown and "1×3×32×32" in shown
+    assert "Conv+Add+Relu 1×1" in shown and "Gemm" in shown and "table" in shown
     (seen,) = hwnas("measure", model, "--device", "sim", "--json").json["measurements"]
     assert seen["verdict"] == "stable"
     assert seen["latency_ms"] == pytest.approx(row["latency_ms"], rel=0.03)
