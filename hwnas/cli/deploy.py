@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hwnas._version import __version__
 from hwnas.cli.common import progress, target_of
 from hwnas.errors import PromiseError, RequestError, RuntimeFailure
-from hwnas.export.layers_onnx import architecture_to_onnx
+from hwnas.export.layers_onnx import architecture_bytes
 from hwnas.export.trained import check_parity, max_abs_error, network_to_onnx
 from hwnas.files import write_bytes
 from hwnas.nets import Network
@@ -77,9 +77,7 @@ class Deployer:
 
     def measure_architectures(self, networks: Mapping[str, Architecture]) -> dict[str, float]:
         """Latencies, ms, of architectures; random weights cost what trained ones cost."""
-        models = {
-            name: architecture_to_onnx(item).SerializeToString() for name, item in networks.items()
-        }
+        models = {name: architecture_bytes(item) for name, item in networks.items()}
         measured = self.measure(models, "measuring the finalists")
         return {name: item.latency_ms for name, item in measured.items()}
 

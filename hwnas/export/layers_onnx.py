@@ -5,15 +5,15 @@ interpreter of the same layers (a test holds the two against each other), with
 random weights, which is all that measuring needs.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from hwnas.export.weights import RandomWeights, serialised
 from hwnas.spaces.architecture import Architecture, PlacedBlock
 from hwnas.spaces.graph import INPUT, LayerGraph, Node
 from hwnas.spaces.layers import (
@@ -32,8 +32,6 @@ from hwnas.spaces.layers import (
 
 OPSET = 20
 IR_VERSION = 10
-
-Array = NDArray[np.float32]
 
 _ACTIVATION_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
@@ -57,12 +55,13 @@ class OnnxWriter:
     def __init__(
         self, input_shape: Shape, *, seed: int = 0, batch: int = 1, skeleton: bool = False
     ) -> None:
-        self._rng = np.random.default_rng(seed)
+        self._random = RandomWeights(seed)
         self._skeleton = skeleton
         self._values: list[onnx.ValueInfoProto] = []
         self._batch = batch
         self._nodes: list[onnx.NodeProto] = []
-        self._weights: list[onnx.TensorProto] = []
+        self._weights: dict[str, NDArray[Any]] = {}
+        self._placeholders: list[onnx.TensorProto] = []
         self._input = helper.make_tensor_value_info(
             "input", TensorProto.FLOAT, [batch, *input_shape]
         )
@@ -76,17 +75,17 @@ class OnnxWriter:
 
     def weight(self, name: str, value: NDArray[Any]) -> str:
         """Add a constant and return its name."""
-        self._weights.append(numpy_helper.from_array(value, name))
+        self._weights[name] = value
         return name
 
     def random(self, name: str, shape: Shape) -> str:
         """Add a random constant, scaled so that activations keep their size."""
         if self._skeleton:
-            self._weights.append(TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT))
+            self._placeholders.append(
+                TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT)
+            )
             return name
-        fan_in = max(1, math.prod(shape[1:]))
-        value = self._rng.standard_normal(shape, dtype=np.float32) * np.float32(fan_in**-0.5)
-        return self.weight(name, value)
+        return self.weight(name, self._random.draw(shape))
 
     def append(self, graph: LayerGraph, prefix: str) -> None:
         """Write a block onto the end of the chain."""
@@ -126,20 +125,25 @@ class OnnxWriter:
 
     def model(self, name: str) -> onnx.ModelProto:
         """The finished model; its input is ``input``, its output ``output``."""
+        return onnx.load_model_from_string(self.serialised(name))
+
+    def serialised(self, name: str) -> bytes:
+        """The bytes of the finished model."""
         last = self._nodes[-1]
         last.output[0] = "output"
         output = helper.make_tensor_value_info(
             "output", TensorProto.FLOAT, [self._batch, *self.shape]
         )
         graph = helper.make_graph(
-            self._nodes, name, [self._input], [output], self._weights, value_info=self._values
+            self._nodes, name, [self._input], [output], self._placeholders, value_info=self._values
         )
-        return helper.make_model(
+        model = helper.make_model(
             graph,
             ir_version=IR_VERSION,
             opset_imports=[helper.make_opsetid("", OPSET)],
             producer_name="hwnas",
         )
+        return serialised(model, self._weights)
 
 
 Write = Callable[[OnnxWriter, str, Node, list[str], tuple[Shape, ...]], str]
@@ -265,19 +269,23 @@ def chain_to_onnx(
         skeleton: As for :class:`OnnxWriter`.
     """
     writer = OnnxWriter(input_shape, seed=seed, batch=batch, skeleton=skeleton)
+    return _chained(writer, blocks).model(name)
+
+
+def _chained(writer: OnnxWriter, blocks: Iterable[PlacedBlock]) -> OnnxWriter:
     for position, item in enumerate(blocks):
         writer.append(item.graph, f"block{position}")
-    return writer.model(name)
+    return writer
 
 
 def architecture_to_onnx(
     architecture: Architecture, *, seed: int = 0, batch: int = 1
 ) -> onnx.ModelProto:
     """A whole network as an ONNX model with random weights."""
-    return chain_to_onnx(
-        architecture.placed,
-        architecture.input_shape,
-        name=architecture.digest,
-        seed=seed,
-        batch=batch,
-    )
+    return onnx.load_model_from_string(architecture_bytes(architecture, seed=seed, batch=batch))
+
+
+def architecture_bytes(architecture: Architecture, *, seed: int = 0, batch: int = 1) -> bytes:
+    """As :func:`architecture_to_onnx`, serialised; much faster than serialising that."""
+    writer = OnnxWriter(architecture.input_shape, seed=seed, batch=batch)
+    return _chained(writer, architecture.placed).serialised(architecture.digest)

@@ -9,16 +9,17 @@ convolutions and nothing else) and taken off:
     part = model − call − ½ Σ (edge − call) over the part's edges
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from hwnas.export.layers_onnx import IR_VERSION, OPSET, OnnxWriter
+from hwnas.export.weights import RandomWeights, serialised
 from hwnas.kernels.kernel import Kernel, Shape
 from hwnas.spaces.architecture import PlacedBlock
 
@@ -75,7 +76,7 @@ def edge_part(shape: Shape) -> Part:
     writer = OnnxWriter(shape[1:], batch=shape[0])
     writer.depthwise_1x1("first")
     writer.depthwise_1x1("second")
-    return Part(edge_key(shape), writer.model("edge").SerializeToString())
+    return Part(edge_key(shape), writer.serialised("edge"))
 
 
 def canary_model() -> bytes:
@@ -90,7 +91,7 @@ def canary_model() -> bytes:
             kernel_shape=[3, 3],
             pads=[1, 1, 1, 1],
         )
-    return bytes(writer.model("canary").SerializeToString())
+    return writer.serialised("canary")
 
 
 def block_part(block: PlacedBlock, *, batch: int = 1) -> Part:
@@ -104,7 +105,7 @@ def block_part(block: PlacedBlock, *, batch: int = 1) -> Part:
     if is_edge((batch, *writer.shape)):
         writer.depthwise_1x1("after")
         edges.append((batch, *writer.shape))
-    return Part(f"block:{block.key}", writer.model("block").SerializeToString(), tuple(edges))
+    return Part(f"block:{block.key}", writer.serialised("block"), tuple(edges))
 
 
 def kernel_part(kernel: Kernel) -> Part | None:
@@ -118,22 +119,24 @@ def _attributes(kernel: Kernel) -> dict[str, Any]:
     return dict(kernel.attributes)
 
 
-def _serialise(graph: onnx.GraphProto) -> bytes:
+def _serialise(
+    graph: onnx.GraphProto, constants: Mapping[str, NDArray[Any]] | None = None
+) -> bytes:
     model = helper.make_model(
         graph,
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
         producer_name="hwnas",
     )
-    return bytes(model.SerializeToString())
+    return serialised(model, constants or {})
 
 
 class _KernelWriter:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.rng = np.random.default_rng(0)
+        self.random = RandomWeights()
         self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
+        self.weights: dict[str, NDArray[Any]] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.edges: list[Shape] = []
 
@@ -159,8 +162,8 @@ class _KernelWriter:
             tensor = self._depthwise("after", tensor, shape)
         self.nodes[-1].output[0] = "output"
         value = helper.make_tensor_value_info("output", TensorProto.FLOAT, list(shape))
-        graph = helper.make_graph(self.nodes, "kernel", self.inputs, [value], self.weights)
-        return Part(f"kernel:{kernel.key}", _serialise(graph), tuple(self.edges))
+        graph = helper.make_graph(self.nodes, "kernel", self.inputs, [value])
+        return Part(f"kernel:{kernel.key}", _serialise(graph, self.weights), tuple(self.edges))
 
     def _input(self, index: int, shape: Shape) -> str:
         name = f"input{index}"
@@ -169,7 +172,7 @@ class _KernelWriter:
 
     def _depthwise(self, name: str, tensor: str, shape: Shape) -> str:
         self.edges.append(shape)
-        weight = self._constant(self.rng.standard_normal((shape[1], 1, 1, 1), np.float32))
+        weight = self._constant(self.random.draw((shape[1], 1, 1, 1)))
         self.nodes.append(
             helper.make_node("Conv", [tensor, weight], [name], group=shape[1], kernel_shape=[1, 1])
         )
@@ -177,20 +180,13 @@ class _KernelWriter:
 
     def _constant(self, value: NDArray[Any]) -> str:
         name = f"constant{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(value, name))
+        self.weights[name] = value
         return name
 
     def plain(self, tensors: list[str]) -> str:
         """The operator itself, with its attributes and random constants."""
         kernel = self.kernel
-        constants = []
-        for shape in kernel.weights:
-            fan_in = max(1, int(np.prod(shape[1:])))
-            constants.append(
-                self._constant(
-                    self.rng.standard_normal(shape, np.float32) * np.float32(fan_in**-0.5)
-                )
-            )
+        constants = [self._constant(self.random.draw(shape)) for shape in kernel.weights]
         self.nodes.append(
             helper.make_node(kernel.op, [*tensors, *constants], ["own"], **_attributes(kernel))
         )

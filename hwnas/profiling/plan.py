@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.export.bags import SpaceBags
-from hwnas.export.layers_onnx import architecture_to_onnx
+from hwnas.export.layers_onnx import architecture_bytes
 from hwnas.export.parts_onnx import Part, block_part, call_part, edge_key, edge_part, kernel_part
 from hwnas.kernels import Kernel
 from hwnas.spaces.architecture import Architecture
@@ -49,7 +49,7 @@ class PlannedNetwork:
 
     def part(self) -> Part:
         """Its model."""
-        return Part(self.key, architecture_to_onnx(self.architecture).SerializeToString())
+        return Part(self.key, architecture_bytes(self.architecture))
 
 
 def plan_networks(space: SearchSpace, count: int, seed: int) -> list[PlannedNetwork]:
