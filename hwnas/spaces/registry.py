@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hwnas.errors import SpecError, UnknownNameError
+from hwnas.spaces.micro import micro
 from hwnas.spaces.mobilenet import mobilenet
 from hwnas.spaces.resnet import resnet
 from hwnas.spaces.space import SearchSpace
@@ -55,6 +56,7 @@ SPACES: dict[str, Factory] = {
         stages=((64, 2), (128, 2), (192, 2)),
         depths=(1, 2, 3),
     ),
+    "micro": partial(micro, image_size=28, classes=10),
 }
 
 OVERRIDES = ("image_size", "classes", "input_channels")

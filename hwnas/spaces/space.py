@@ -18,7 +18,7 @@ from hwnas.errors import SpecError
 from hwnas.spaces.architecture import Architecture, PlacedBlock
 from hwnas.spaces.layers import Shape
 
-Value = int | float | bool
+Value = int | float | bool | str
 Genotypes = NDArray[np.int64]
 
 

@@ -26,9 +26,9 @@ def shifted(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     The same as padding by the edge's pixels and cropping at random.
 
     Args:
-        images: ``(N, C, H, W)``.
+        images: ``(N, C, H, W)``, on any device.
         share: The largest shift as a share of the height and width; at most half.
-        generator: Source of randomness.
+        generator: Source of randomness, on the CPU.
     """
     count, channels, height, width = images.shape
     if round(share * min(height, width)) == 0:
@@ -37,7 +37,7 @@ def shifted(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     def places(length: int) -> Tensor:
         reach = round(share * length)
         moves = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
-        return (torch.arange(length) + moves).clamp(0, length - 1)
+        return (torch.arange(length) + moves).clamp(0, length - 1).to(images.device)
 
     rows = places(height).view(count, 1, height, 1)
     columns = places(width).view(count, 1, 1, width)

@@ -77,9 +77,13 @@ def check_fit(network: Network, data: ImageData) -> None:
 
 
 def split_tensor(network: Network, data: ImageData, part: str) -> Tensor:
-    """Images of a split in the shape that the network takes."""
+    """Images of a split in the shape that the network takes, on the network's device."""
     channels, height, width = network.architecture.input_shape
-    return data.tensor(part, (height, width), channels)
+    return data.tensor(part, (height, width), channels).to(_device(network))
+
+
+def _device(network: Network) -> torch.device:
+    return next(network.parameters()).device
 
 
 @torch.no_grad()
@@ -98,7 +102,8 @@ def evaluate(
         DataError: The data do not fit the network.
     """
     check_fit(network, data)
-    images, labels = split_tensor(network, data, split), data.labels(split)
+    images = split_tensor(network, data, split)
+    labels = data.labels(split).to(images.device)
     layout = channels_last(network)
     mode = network.training
     network.eval()
@@ -127,7 +132,7 @@ def train(
     """Train a network in place.
 
     Args:
-        network: What to train; left in evaluation mode.
+        network: What to train, on the device where it is; left in evaluation mode.
         data: The images.
         recipe: How.
         budget_s: Stop after so many seconds, if that is earlier than the
@@ -175,7 +180,7 @@ class _Run:
         self.network = network
         self.data, self.recipe, self.budget_s = data, recipe, budget_s
         self.images = split_tensor(network, data, "train")
-        self.labels = data.labels("train")
+        self.labels = data.labels("train").to(self.images.device)
         self.steps_per_epoch = -(-len(self.labels) // recipe.batch_size)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.optimiser = optimiser(network, recipe)
@@ -214,6 +219,7 @@ class _Run:
     def _step(self, index: Tensor, progress: float) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate(progress)
+        index = index.to(self.images.device)
         images = shifted(self.images[index], self.recipe.shift, self.generator)
         images = images.contiguous(memory_format=self.layout)
         loss = functional.cross_entropy(
