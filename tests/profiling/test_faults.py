@@ -10,7 +10,7 @@ from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.profiles import Device, DeviceProfile
 from hwnas.profiling.plan import plan_networks
 from hwnas.profiling.protocol import Protocol
-from hwnas.profiling.session import measure
+from hwnas.profiling.visit import measure
 from hwnas.runtimes import runtime
 from hwnas.runtimes.sim_engine import model_ns
 from hwnas.spaces import space
