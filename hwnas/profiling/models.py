@@ -30,6 +30,7 @@ def measure_models(
     budget_s: float = 60.0,
     shapes: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
     seed: int = 0,
+    timeout_s: float = 60.0,
     on_progress: Callable[[float], None] | None = None,
 ) -> tuple[dict[str, Measurement], dict[str, str], dict[str, Any]]:
     """The latencies of models on a device, each in four fresh processes.
@@ -44,6 +45,7 @@ def measure_models(
         budget_s: Time, seconds; each process gets a quarter and at least one round.
         shapes: By model, the shapes of inputs that the model leaves open.
         seed: Seed of the visiting orders.
+        timeout_s: Time for loading a model, and for a round beyond what it should take.
         on_progress: Called with the share that is done, 0 to 1.
 
     Returns:
@@ -57,6 +59,7 @@ def measure_models(
     by_key = {keys[name]: model for name, model in models.items()}
     open_shapes = {keys[name]: own for name, own in (shapes or {}).items() if name in keys}
     with profile.exclusive():
+        protocol = replace(Protocol(), least_rounds=12, cold_runs=COLD_RUNS, timeout_s=timeout_s)
         kept = DeviceProfile(profile.device, _folder(profile, by_key, open_shapes, target))
         kept.recover()
         records = kept.read()
@@ -77,7 +80,7 @@ def measure_models(
                 target,
                 left,
                 session=f"s{records.next_session():04d}",
-                protocol=replace(Protocol(), least_rounds=12, cold_runs=COLD_RUNS),
+                protocol=protocol,
                 seed=visit_seed(seed, left, least),
                 until=time.monotonic() + budget_s / SESSIONS,
                 shapes=open_shapes,

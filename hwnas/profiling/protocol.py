@@ -124,6 +124,7 @@ class Batch:
             models: Serialised ONNX by part.
             until: Monotonic time after which no further model is loaded.
             shapes: For a part, the shapes of inputs that its model leaves open.
+            on_step: Called after each model.
 
         Raises:
             RuntimeFailure: The worker died, which ends the batch; the part that

@@ -121,7 +121,7 @@ class ProfilingSession:
         # longer than measuring.
         records = self._profile.read()
         bags = SpaceBags(self._space, self._target.runtime.name)
-        networks = plan_networks(self._space, self._network_count, self._seed)
+        networks = plan_networks(self._space, self._network_count, self._seed, bags)
         turns = Turns(self._space, networks, PartPlan(bags, self._seed), self._seed)
         # Half of the time of the parts is for new ones, the rest for seeing them again.
         parts_s = (1 - NETWORK_SHARE) * self._budget_s

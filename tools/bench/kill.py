@@ -5,8 +5,8 @@
 A session on the simulated device (a space with few networks, of which one crashes and
 one hangs, and parts that do the same or have outputs that are not finite), and after it
 a measurement of whole models (one crashes, one hangs), is killed (SIGKILL) again and
-again, at moments uniform over about three visits, and resumed, until it is complete;
-then another begins, until there were enough kills. Half of the kills tries each of
+again, at moments uniform over about three visits or one hang, and resumed, until it is complete;
+then another begins, until there were enough kills. The kills are divided among
 
 - ``noisy``: with noise and slow bursts. What a killed visit had seen is lost, so the
   resumed profile must hold the same visits with the same observations to the last digit:
@@ -27,7 +27,6 @@ import json
 import os
 import random
 import signal
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -40,9 +39,8 @@ from hwnas.export.parts_onnx import canary_model
 from hwnas.profiles import Device, DeviceProfile, Records
 from hwnas.profiling import ProfilingSession, Progress, visit
 from hwnas.profiling.models import UNFINISHED, measure_models
-from hwnas.profiling.plan import PartPlan
+from hwnas.profiling.plan import PartPlan, plan_networks
 from hwnas.profiling.protocol import Protocol
-from hwnas.profiling.session import planned_networks
 from hwnas.profiling.turns import NETWORKS
 from hwnas.runtimes import Runtime, runtime
 from hwnas.spaces import space
@@ -52,7 +50,7 @@ SPACE = "resnet-32"
 NETWORK_COUNT = 6
 # A budget that never ends a session: what is measured must not depend on the real time.
 BUDGET_S = 1e6
-TIMEOUT_S = 5.0
+TIMEOUT_S = 3.0
 WORKER_END_S = 20.0
 ROUNDING_MS = 1e-5
 """To which a profile rounds; a third of a per cent of the shortest model."""
@@ -74,11 +72,11 @@ def job() -> Job:
     """Models that crash and hang among networks, parts and whole models."""
     bags = SpaceBags(space(SPACE), "simulated")
     plan = PartPlan(bags, 0)
-    networks = planned_networks(bags, NETWORK_COUNT, 0)
+    networks = plan_networks(bags.space, NETWORK_COUNT, 0, bags)
     parts = [part for key in plan.ordered(set()) if (part := plan.part(key)) is not None]
     whole = {
         item.key: item.part().model
-        for item in planned_networks(bags, NETWORK_COUNT + 4, 0)[NETWORK_COUNT:]
+        for item in plan_networks(bags.space, NETWORK_COUNT + 4, 0, bags)[NETWORK_COUNT:]
     }
     names = list(whole)
 
@@ -288,7 +286,8 @@ def kill_at_random_moments(mode: str, moments: int, seed: int) -> dict[str, Any]
         resumed = DeviceProfile.create(Device(name, runtime="simulated"))
         complete = False
         while len(kills) < moments and not complete:
-            found = kill_once(resumed, doing.models, rng.uniform(0, 3 * whole_s / visits))
+            latest_s = max(3 * whole_s / visits, TIMEOUT_S + 2)
+            found = kill_once(resumed, doing.models, rng.uniform(0, latest_s))
             complete = found is None
             kills += [found] if found is not None else []
         finish(resumed, doing.models)
@@ -317,6 +316,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     options = parser.parse_args()
     known = agent.conditions()
     result: dict[str, Any] = {
@@ -329,8 +329,8 @@ def main() -> None:
         os.environ["HWNAS_PROFILES"] = f"{folder}/profiles"
         # What a killed host leaves behind goes with the folder.
         tempfile.tempdir = folder
-        first = (options.moments + 1) // 2
-        for mode, moments in (("noisy", first), ("noiseless", options.moments - first)):
+        for mode in options.modes:
+            moments = options.moments // len(options.modes)
             result[mode] = kill_at_random_moments(mode, moments, options.seed)
     print(json.dumps(result, indent=1))
 
