@@ -5,17 +5,18 @@
 A session on the simulated device (a space with few networks, of which one crashes and
 one hangs, and parts that do the same or have outputs that are not finite), and after it
 a measurement of whole models (one crashes, one hangs), is killed (SIGKILL) again and
-again, at moments uniform over about three visits or one hang, and resumed, until it is complete;
-then another begins, until there were enough kills. The kills are divided among
+again, at moments uniform over about three visits or one hang, and resumed, until it is
+complete; then another begins, until there were enough kills. The kills are divided among
 
-- ``noisy``: with noise and slow bursts. What a killed visit had seen is lost, so the
-  resumed profile must hold the same visits with the same observations to the last digit:
-  values, intervals, rounds, failures, sessions' names. Not compared are the conditions
-  (time, load, seconds), which tell when a process ran.
-- ``noiseless``: what a visit has finished is set aside after every round, not every 5 s,
-  and so survives. The rest is then measured in another process beside other models. The
-  same parts must have the same verdicts in as many processes and the same failures, and
-  the same values but for what other models leave in the caches.
+- ``lost``: what a killed visit had seen is lost, so the resumed profile must hold the same
+  visits with the same observations to the last digit: values, intervals, rounds, failures,
+  sessions' names. Not compared are the conditions (time, load, seconds), which tell when a
+  process ran.
+- ``models``: the same, with a profile that is complete, so that all kills fall on models.
+- ``set_aside``: what a visit has finished is set aside after every round (not every 5 s)
+  and so survives; there are no slow bursts, and more rounds. The rest is then measured in
+  another process beside other models, with other noise. The same parts must have the same
+  verdicts in as many processes and the same failures; values differ by the noise (0.4 %).
 
 Every process of the simulated device draws the same noise here, so that it depends on
 nothing but which models it has, and in which order it visits them.
@@ -26,6 +27,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import tempfile
 import time
@@ -55,20 +57,25 @@ WORKER_END_S = 20.0
 ROUNDING_MS = 1e-5
 """To which a profile rounds; a third of a per cent of the shortest model."""
 
-QUIET = {"noise_pct": 0, "bursts_per_s": 0}
-MODES: dict[str, dict[str, Any]] = {"noisy": {}, "noiseless": QUIET}
+MODES: dict[str, dict[str, Any]] = {"lost": {}, "models": {}, "set_aside": {"bursts_per_s": 0}}
+AGREEMENT = {"set_aside": 0.001}
 LETTERS = {NETWORKS: b"n", "blocks and kernels": b"p", "models": b"m"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is done: faults of the device by mode, and the models that are measured at the end."""
+    """What is done: the device's faults, the protocol, the models measured at the end.
+
+    ``round_s`` is how long a round takes besides: simulated ones take no time.
+    """
 
     faults: dict[str, str]
+    protocol: Protocol
+    round_s: float
     models: dict[str, bytes]
 
 
-def job() -> Job:
+def job(mode: str) -> Job:
     """Models that crash and hang among networks, parts and whole models."""
     bags = SpaceBags(space(SPACE), "simulated")
     plan = PartPlan(bags, 0)
@@ -94,7 +101,11 @@ def job() -> Job:
         file(whole[names[0]]): "crash@20",
         file(whole[names[1]]): "hang@24",
     }
-    return Job(faults, {**whole, "canary": canary_model()})
+    protocol = Protocol(
+        least_rounds=3, timeout_s=TIMEOUT_S, agreement=AGREEMENT.get(mode, Protocol().agreement)
+    )
+    round_s = 0.05 if mode == "set_aside" else 0.0
+    return Job(faults, protocol, round_s, {**whole, "canary": canary_model()})
 
 
 @dataclass(frozen=True)
@@ -110,11 +121,13 @@ class CountingTarget:
         return LocalTarget(self.runtime).open()
 
 
-def work(name: str, pipe: int, models: dict[str, bytes]) -> None:
+def work(name: str, pipe: int, doing: Job) -> None:
     """A session, then a measurement of models, whose results are written into the profile."""
 
     def told(progress: Progress) -> None:
         os.write(pipe, LETTERS[progress.phase])
+        if progress.standing.rounds:
+            time.sleep(doing.round_s)
 
     profile, target = DeviceProfile.open(name), CountingTarget(pipe, runtime("simulated"))
     ProfilingSession(
@@ -123,18 +136,18 @@ def work(name: str, pipe: int, models: dict[str, bytes]) -> None:
         space(SPACE),
         budget_s=BUDGET_S,
         networks=NETWORK_COUNT,
-        protocol=Protocol(least_rounds=3, timeout_s=TIMEOUT_S),
+        protocol=doing.protocol,
         on_progress=told,
     ).run()
     os.write(pipe, LETTERS["models"])
     found, failures, _ = measure_models(
-        profile, target, models, budget_s=BUDGET_S, timeout_s=TIMEOUT_S
+        profile, target, doing.models, budget_s=BUDGET_S, timeout_s=TIMEOUT_S
     )
     text = json.dumps([{key: repr(item) for key, item in found.items()}, failures], sort_keys=True)
     (profile.folder / "models.json").write_text(text)
 
 
-def start(name: str, models: dict[str, bytes]) -> tuple[int, int]:
+def start(name: str, doing: Job) -> tuple[int, int]:
     """Begin or resume the work on a device in a child; its process, and the pipe's end."""
     reading, writing = os.pipe()
     process = os.fork()
@@ -144,7 +157,7 @@ def start(name: str, models: dict[str, bytes]) -> tuple[int, int]:
     status = 1
     try:
         os.close(reading)
-        work(name, writing, models)
+        work(name, writing, doing)
         status = 0
     finally:
         os._exit(status)
@@ -181,14 +194,12 @@ def records_of(profile: DeviceProfile) -> list[Records]:
     return [DeviceProfile(profile.device, path.parent).read() for path in files(profile)]
 
 
-def kill_once(
-    profile: DeviceProfile, models: dict[str, bytes], after_s: float
-) -> dict[str, Any] | None:
+def kill_once(profile: DeviceProfile, doing: Job, after_s: float) -> dict[str, Any] | None:
     """Resume a profile's work and kill it; ``None`` where it was complete before that."""
     before = whole_lines(profile)
     held = sum(len(records.sessions) for records in records_of(profile))
     stashed = any((path.parent / ".visit.jsonl").exists() for path in files(profile))
-    process, pipe = start(profile.device.name, models)
+    process, pipe = start(profile.device.name, doing)
     time.sleep(after_s)
     workers = workers_of(process)
     os.kill(process, signal.SIGKILL)
@@ -206,6 +217,7 @@ def kill_once(
     # A visit that was set aside counts once it is recovered.
     kept = sum(len(records.sessions) for records in everything) - held - stashed
     return {
+        "set_aside": any((path.parent / ".visit.jsonl").exists() for path in files(profile)),
         "phase": told.replace(b".", b"")[-1:].decode(),
         "lost_visits": told.count(b".") - max(0, kept),
         "kept": all(after.get(path, [])[: len(lines)] == lines for path, lines in before.items()),
@@ -217,10 +229,10 @@ def kill_once(
     }
 
 
-def finish(profile: DeviceProfile, models: dict[str, bytes]) -> float:
+def finish(profile: DeviceProfile, doing: Job) -> float:
     """Resume a profile's work to its end; seconds."""
     begin = time.monotonic()
-    process, pipe = start(profile.device.name, models)
+    process, pipe = start(profile.device.name, doing)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     os.close(pipe)
     if status:
@@ -271,32 +283,35 @@ def kill_at_random_moments(mode: str, moments: int, seed: int) -> dict[str, Any]
     Returns:
         The worst that was found, as plain values.
     """
-    doing = job()
+    doing = job(mode)
     os.environ["HWNAS_SIMULATED"] = json.dumps({**MODES[mode], "faults": doing.faults})
-    visit.STASH_S = 0.0 if mode == "noiseless" else float("inf")
+    visit.STASH_S = 0.0 if mode == "set_aside" else float("inf")
     rng = random.Random(seed)
     begin = time.monotonic()
     whole = DeviceProfile.create(Device(f"{mode}-whole", runtime="simulated"))
-    whole_s = finish(whole, doing.models)
+    whole_s = finish(whole, doing)
     visits = len(whole.read().sessions)
     kills: list[dict[str, Any]] = []
     compared: list[dict[str, Any]] = []
     while len(kills) < moments:
         name = f"{mode}-{len(compared)}"
         resumed = DeviceProfile.create(Device(name, runtime="simulated"))
+        if mode == "models":
+            shutil.copy(whole.folder / "measurements.jsonl", resumed.folder)
         complete = False
         while len(kills) < moments and not complete:
             latest_s = max(3 * whole_s / visits, TIMEOUT_S + 2)
-            found = kill_once(resumed, doing.models, rng.uniform(0, latest_s))
+            found = kill_once(resumed, doing, rng.uniform(0, latest_s))
             complete = found is None
             kills += [found] if found is not None else []
-        finish(resumed, doing.models)
+        finish(resumed, doing)
         compared.append(compare(whole, resumed))
     phases = Counter(item["phase"] for item in kills)
     names = {letter.decode(): phase for phase, letter in LETTERS.items()}
     return {
         "kills": len(kills),
         "kills_by_phase": {names.get(k, "before any"): n for k, n in sorted(phases.items())},
+        "kills_with_something_set_aside": sum(item["set_aside"] for item in kills),
         "profiles": len(compared),
         "keys": len(whole.read().measurements()),
         "failures": sum(o.failure is not None for o in whole.read().observations),
@@ -323,14 +338,14 @@ def main() -> None:
         "machine": {k: known[k] for k in ("cpu", "cores", "features", "memory_mib", "system")},
         "runtime": "simulated",
         "goals": "at most the visit in flight lost; nothing differs but, where what was finished "
-        "is kept, observations, and values by what stays in the caches",
+        "is set aside, observations and values by the noise",
     }
     with tempfile.TemporaryDirectory(prefix="hwnas-kill-") as folder:
         os.environ["HWNAS_PROFILES"] = f"{folder}/profiles"
         # What a killed host leaves behind goes with the folder.
         tempfile.tempdir = folder
-        for mode in options.modes:
-            moments = options.moments // len(options.modes)
+        for place, mode in enumerate(options.modes):
+            moments = (options.moments + place) // len(options.modes)
             result[mode] = kill_at_random_moments(mode, moments, options.seed)
     print(json.dumps(result, indent=1))
 
