@@ -64,6 +64,7 @@ class ProfilingSession:
         budget_s: Time for measuring, seconds.
         networks: How many whole networks to measure at most.
         protocol: How one batch is measured.
+        informed: Whether the networks to fit on are those that tell most; else random ones.
         seed: Seed of the networks and of the visiting orders.
         on_progress: Called often.
     """
@@ -76,6 +77,7 @@ class ProfilingSession:
         *,
         budget_s: float,
         networks: int = 60,
+        informed: bool = True,
         protocol: Protocol | None = None,
         seed: int = 0,
         on_progress: OnProgress | None = None,
@@ -85,6 +87,7 @@ class ProfilingSession:
         self._space = space
         self._budget_s = budget_s
         self._network_count = networks
+        self._informed = informed
         self._protocol = protocol or Protocol()
         self._seed = seed
         self._on_progress = on_progress or (lambda progress: None)
@@ -121,7 +124,9 @@ class ProfilingSession:
         # longer than measuring.
         records = self._profile.read()
         bags = SpaceBags(self._space, self._target.runtime.name)
-        networks = plan_networks(self._space, self._network_count, self._seed, bags)
+        networks = plan_networks(
+            self._space, self._network_count, self._seed, bags if self._informed else None
+        )
         turns = Turns(self._space, networks, PartPlan(bags, self._seed), self._seed)
         # Half of the time of the parts is for new ones, the rest for seeing them again.
         parts_s = (1 - NETWORK_SHARE) * self._budget_s
