@@ -1,6 +1,7 @@
 """What to measure for a space: networks to calibrate on, networks to be judged on, parts."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from hwnas.export.bags import SpaceBags
 from hwnas.export.layers_onnx import architecture_to_onnx
-from hwnas.export.parts_onnx import Part, block_part, call_part, edge_key, edge_part, kernel_part
+from hwnas.export.parts_onnx import Part, block_part, call_part, edge_part, kernel_part
 from hwnas.kernels import Kernel
 from hwnas.profiling.choice import most_telling, network_features
 from hwnas.spaces.architecture import Architecture
@@ -165,13 +166,7 @@ class PartPlan:
         return value
 
 
-def base_parts(parts: list[Part], done: set[str]) -> list[Part]:
-    """What the parts' costs are measured against: an empty call and the edges they have."""
-    wanted = [call_part()]
-    seen: set[str] = set()
-    for part in parts:
-        for shape in part.edges:
-            if edge_key(shape) not in seen:
-                seen.add(edge_key(shape))
-                wanted.append(edge_part(shape))
+def base_parts(edges: Iterable[tuple[int, ...]], done: set[str]) -> list[Part]:
+    """What parts' costs are measured against: an empty call and the edges that they have."""
+    wanted = [call_part(), *(edge_part(shape) for shape in dict.fromkeys(edges))]
     return [part for part in wanted if part.key not in done]

@@ -109,7 +109,7 @@ class Turns:
             found = turn(records, counts)
             if found is not None:
                 return found
-        return networks
+        return networks or self._bases_left(records, counts)
 
     def _network_turn(self, counts: Mapping[str, int]) -> Turn | None:
         least = min((counts[item.key] for item in self._networks), default=NETWORK_SESSIONS)
@@ -156,6 +156,21 @@ class Turns:
             return None
         definitions = {part.key: self._plan.definition(part.key, part) for part in chosen}
         based = {key for key, count in counts.items() if count > number}
-        parts = chosen + base_parts(chosen, based)
+        parts = chosen + base_parts((shape for part in chosen for shape in part.edges), based)
         seed = visit_seed(self._seed, [part.key for part in parts], number)
         return Turn(PARTS, parts, definitions, seed)
+
+    def _bases_left(self, records: Records, counts: Mapping[str, int]) -> Turn | None:
+        """What seen parts are measured against, where a visit broke off before it was finished."""
+        seen = [key for key in sorted(self._part_keys) if counts[key]]
+        edges = (
+            tuple(shape)
+            for key in seen
+            for shape in records.definitions.get(key, {}).get("edges", [])
+        )
+        enough = {key for key, count in counts.items() if count >= PART_SESSIONS}
+        left = base_parts(edges, enough) if seen else []
+        if not left:
+            return None
+        keys = [part.key for part in left]
+        return Turn(PARTS, left, {}, visit_seed(self._seed, keys, min(counts[k] for k in keys)))

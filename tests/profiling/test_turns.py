@@ -89,6 +89,20 @@ def test_everything_is_seen_as_often_as_it_should_and_what_failed_once(turns, ba
     assert len({seed for _, _, seed in played}) == len(played)
 
 
+def test_what_parts_are_measured_against_is_made_up_for_where_a_visit_broke_off(turns):
+    records, played = play(turns)
+    edge = next(key for _, keys, _ in played for key in keys if key.startswith("edge:"))
+    kept = [item for item in records.observations if item.key not in ("call", edge)]
+    records.observations = kept + [observed(edge, "s0001")]
+    for seen in ({"call", edge}, {"call"}):
+        turn = turns().next(records)
+        assert {part.key for part in turn.parts} == seen
+        name = f"s{records.next_session():04d}"
+        records.observations += [observed(part.key, name) for part in turn.parts]
+        records.sessions[name] = {}
+    assert turns().next(records) is None
+
+
 def test_second_visits_come_first_once_the_time_for_new_parts_is_over(turns):
     records, played = play(turns, until=4)
     first = next(keys for phase, keys, _ in played if phase == PARTS)
