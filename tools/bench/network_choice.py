@@ -8,13 +8,12 @@ uniform samples of the space. Parts are known to 0.5 %, a network's number to 1 
 timed; `tools/bench/profiling_cost.py` does the same with networks that were measured.
 """
 
-import importlib.util
 import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from simulated import engine
 
 from hwnas.export.bags import SpaceBags
 from hwnas.export.layers_onnx import architecture_to_onnx
@@ -24,7 +23,6 @@ from hwnas.predictors.conformal import conformal_quantile
 from hwnas.predictors.features import SUMS, bag_features, bag_sums
 from hwnas.predictors.residual import Residual
 from hwnas.profiling.plan import PlannedNetwork, plan_networks
-from hwnas.runtimes import runtime
 from hwnas.spaces import space
 from hwnas.targets import agent
 
@@ -47,11 +45,7 @@ class Device:
     """The truth of a simulated device about a space."""
 
     def __init__(self, name: str, cache_kib: int) -> None:
-        os.environ["HWNAS_SIMULATED"] = json.dumps({"cache_kib": cache_kib})
-        spec = importlib.util.spec_from_file_location("engine", runtime("simulated").engine)
-        assert spec is not None and spec.loader is not None
-        self._engine = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self._engine)
+        self._engine = engine({"cache_kib": cache_kib})
         self.bags = SpaceBags(space(name), "simulated")
         self._known: dict[str, float] = {}
 
