@@ -132,7 +132,11 @@ class ProfilingSession:
         parts_s = (1 - NETWORK_SHARE) * self._budget_s
         spent = {NETWORKS: 0.0, PARTS: 0.0}
         while self._elapsed() < self._budget_s:
-            turn = turns.next(records, new_parts=spent[PARTS] <= parts_s / 2)
+            turn = turns.next(
+                records,
+                new_parts=spent[PARTS] <= parts_s / 2,
+                parts_first=spent[PARTS] < parts_s,
+            )
             if turn is None:
                 break
             begin = self._elapsed()

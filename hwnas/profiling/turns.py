@@ -87,12 +87,16 @@ class Turns:
         """Count as seen once what a visit had no time for; forgotten with the process."""
         self._passed.update(keys)
 
-    def next(self, records: Records, *, new_parts: bool = True) -> Turn | None:
+    def next(
+        self, records: Records, *, new_parts: bool = True, parts_first: bool = True
+    ) -> Turn | None:
         """What to measure next; ``None`` where everything is measured.
 
         Args:
             records: What is measured.
             new_parts: Whether parts that nobody saw come before second visits to others.
+            parts_first: Whether parts come at all before the networks are done; a session
+                says so while the budget's share for them lasts.
         """
         counts = Counter(records.session_counts()) + self._passed
         spent = {NETWORKS: 0.0, PARTS: 0.0}
@@ -102,7 +106,7 @@ class Turns:
             if phase is not None and item.failure is None:
                 spent[phase] += VISIT_MS + item.rounds * Protocol().runs * item.median_ms
         networks = self._network_turn(counts)
-        if networks and spent[NETWORKS] <= NETWORK_SHARE * sum(spent.values()):
+        if networks and (not parts_first or spent[NETWORKS] <= NETWORK_SHARE * sum(spent.values())):
             return networks
         turns = (self._first_visit, self._second_visit)
         for turn in turns if new_parts else reversed(turns):

@@ -124,6 +124,13 @@ def test_second_visits_come_first_once_the_time_for_new_parts_is_over(turns):
     assert turn is not None and turn.phase == PARTS
 
 
+def test_networks_come_first_once_the_time_for_parts_is_over(turns):
+    records, played = play(turns, until=2)
+    assert [phase for phase, _, _ in played] == [NETWORKS, PARTS]
+    assert turns().next(records).phase == PARTS
+    assert turns().next(records, parts_first=False).phase == NETWORKS
+
+
 def test_what_a_visit_had_no_time_for_does_not_hold_up_the_rest(turns):
     chooser, records = turns(), Records()
     for _ in range(200):

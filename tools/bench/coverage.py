@@ -170,7 +170,7 @@ def slowdowns(models: dict[str, bytes]) -> dict[str, Any]:
     leaked: list[bool] = []
     within: list[bool] = []
     errors: list[float] = []
-    seed = unknowable = 0
+    seed = always = 0
     with tempfile.TemporaryDirectory(prefix="hwnas-coverage-") as folder:
         while len(noticed) < SLOW_CASES:
             seed += 1
@@ -191,9 +191,8 @@ def slowdowns(models: dict[str, bytes]) -> dict[str, Any]:
             batch.load(models)
             batch.run(until=FOREVER)
             readings = [
-                min(burst.canary_before_ns, burst.canary_after_ns)
+                [min(burst.canary_before_ns, burst.canary_after_ns) for burst in bursts]
                 for bursts in worker.rounds
-                for burst in bursts
             ]
             slow = [
                 [b for b in bursts if min(b.samples_ns) > 1.1e6 * worker.true_ms(b.key)]
@@ -201,24 +200,28 @@ def slowdowns(models: dict[str, bytes]) -> dict[str, Any]:
             ]
             if not any(slow):
                 continue  # it began after the end, or fell between the visits
-            if worker.rounds[0][0].canary_before_ns > 1.1 * min(readings) or min(
-                readings
-            ) > 1.1e6 * worker.true_ms(CANARY):
-                unknowable += 1
+            quick_ns = 1.1e6 * worker.true_ms(CANARY)
+            if min(map(min, readings)) > quick_ns:
+                always += 1
                 continue
-            first = next(bursts for bursts in slow if bursts)
-            noticed.append(not accepted(first, min(readings), Protocol().tolerance))
-            rest = [burst for bursts in slow for burst in bursts]
-            leaked.append(bool(accepted(rest, min(readings), Protocol().tolerance)))
             for item in batch.observations():
                 errors.append(item.quiet_ms / worker.true_ms(item.key) - 1)
                 within.append(abs(errors[-1]) <= 0.02)
+            every = [burst for bursts in slow for burst in bursts]
+            best = min(map(min, readings))
+            leaked.append(bool(accepted(every, best, Protocol().tolerance)))
+            if worker.rounds[0][0].canary_before_ns > quick_ns:
+                continue  # it began before there was a reading to compare with
+            number = next(i for i, bursts in enumerate(slow) if bursts)
+            best = min(map(min, readings[: number + 1]))
+            noticed.append(not accepted(slow[number], best, Protocol().tolerance))
     return {
         "slowdown_pct": SLOWDOWN_PCT,
-        "cases": len(noticed),
+        "cases": len(leaked),
+        "begun_after_the_first_reading": len(noticed),
         "noticed_within_the_round_pct": share_pct(noticed),
         "cases_in_which_a_slow_visit_counted_pct": share_pct(leaked),
-        "left_out_slow_from_the_first_reading": unknowable,
+        "left_out_slow_from_begin_to_end": always,
         "numbers": len(within),
         "numbers_within_2_pct_pct": share_pct(within),
         "worst_error_pct": round(100 * max(map(abs, errors)), 3),
