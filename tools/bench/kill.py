@@ -14,9 +14,9 @@ complete; then another begins, until there were enough kills. The kills are divi
   process ran.
 - ``models``: the same, with a profile that is complete, so that all kills fall on models.
 - ``set_aside``: what a visit has finished is set aside after every round (not every 5 s)
-  and so survives; there are no slow bursts, and more rounds. The rest is then measured in
-  another process beside other models, with other noise. The same parts must have the same
-  verdicts in as many processes and the same failures; values differ by the noise (0.4 %).
+  and so survives; nothing hangs, there are no slow bursts, and more rounds. The rest is then
+  measured in another process beside other models, with other noise. The same parts must have the
+  same verdicts in as many processes and the same failures; values differ by the noise (0.4 %).
 
 Every process of the simulated device draws the same noise here, so that it depends on
 nothing but which models it has, and in which order it visits them.
