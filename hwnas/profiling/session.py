@@ -131,7 +131,7 @@ class ProfilingSession:
         # Half of the time of the parts is for new ones, the rest for seeing them again.
         parts_s = (1 - NETWORK_SHARE) * self._budget_s
         spent = {NETWORKS: 0.0, PARTS: 0.0}
-        while self._elapsed() < self._budget_s:
+        while (begin := self._elapsed()) < self._budget_s:
             turn = turns.next(
                 records,
                 new_parts=spent[PARTS] <= parts_s / 2,
@@ -139,7 +139,6 @@ class ProfilingSession:
             )
             if turn is None:
                 break
-            begin = self._elapsed()
             if turn.phase == NETWORKS:
                 share_s = NETWORK_SHARE * self._budget_s / NETWORK_SESSIONS
             else:
