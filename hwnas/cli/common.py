@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,10 @@ def note(text: str) -> None:
     messages.print(text, markup=False, soft_wrap=True)
 
 
+LINE_S = 15.0
+"""Time between two plain lines about progress, at most."""
+
+
 class Bar:
     """A progress bar; plain lines every few seconds where the output is not a terminal."""
 
@@ -111,15 +116,15 @@ class Bar:
         self._progress = progress
         self._task = None if progress is None else progress.add_task(label, total=1.0)
         self._label = label
-        self._said = -1.0
+        self._said, self._at = -1.0, 0.0
 
     def update(self, share: float, label: str | None = None) -> None:
         """Show a share, 0 to 1, and what is being done."""
         self._label = label or self._label
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=share, description=self._label)
-        elif share - self._said >= 0.25:
-            self._said = share
+        elif share - self._said >= 0.25 or time.monotonic() - self._at > LINE_S:
+            self._said, self._at = share, time.monotonic()
             note(f"{self._label}: {100 * share:.0f} %")
 
 

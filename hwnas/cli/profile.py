@@ -57,7 +57,7 @@ def profile(
         def report(state: Progress) -> None:
             bar.update(
                 min(1.0, state.seconds / state.budget_s),
-                f"profiling {name}: {state.phase} {state.done}/{state.total}",
+                f"profiling {name}: {state.text}",
             )
 
         session = ProfilingSession(

@@ -90,9 +90,11 @@ class _Reader:
     def take(self, number: int, raw: bytes) -> None:
         mend = "mend or remove the line"
         try:
-            value = json.loads(raw.decode("utf-8"))
+            value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique)
             if b"\\u" in raw:
                 line({"": value}).encode("utf-8")  # half a surrogate pair could not be written
+        except _TwiceError as error:
+            raise self._error(number, f"'{_short(str(error))}' stands twice in it", mend) from error
         except (ValueError, RecursionError) as error:
             if _torn(raw):
                 return
@@ -154,6 +156,19 @@ class _Reader:
         if not self._schema and (self._seen or self._records.sessions or self._records.definitions):
             raise self._error(1, "no schema", f'put the line {{"schema":{SCHEMA}}} before it')
         return self._records
+
+
+class _TwiceError(Exception):
+    """A field that an object has twice; JSON would silently take the later."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for name, item in pairs:
+        if name in value:
+            raise _TwiceError(name)
+        value[name] = item
+    return value
 
 
 def _one_side() -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 from hwnas.errors import RuntimeFailure
 from hwnas.profiles import DeviceProfile, Measurement
-from hwnas.profiling.protocol import Protocol
-from hwnas.profiling.visit import measure
+from hwnas.profiling.protocol import Protocol, Standing
+from hwnas.profiling.turns import visit_seed
+from hwnas.profiling.visit import visit
 from hwnas.targets import Target
 
 SESSIONS = 4
@@ -29,6 +30,7 @@ def measure_models(
     budget_s: float = 60.0,
     shapes: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
     seed: int = 0,
+    timeout_s: float = 60.0,
     on_progress: Callable[[float], None] | None = None,
 ) -> tuple[dict[str, Measurement], dict[str, str], dict[str, Any]]:
     """The latencies of models on a device, each in four fresh processes.
@@ -43,6 +45,7 @@ def measure_models(
         budget_s: Time, seconds; each process gets a quarter and at least one round.
         shapes: By model, the shapes of inputs that the model leaves open.
         seed: Seed of the visiting orders.
+        timeout_s: Time for loading a model, and for a round beyond what it should take.
         on_progress: Called with the share that is done, 0 to 1.
 
     Returns:
@@ -56,40 +59,42 @@ def measure_models(
     by_key = {keys[name]: model for name, model in models.items()}
     open_shapes = {keys[name]: own for name, own in (shapes or {}).items() if name in keys}
     with profile.exclusive():
+        protocol = replace(Protocol(), least_rounds=12, cold_runs=COLD_RUNS, timeout_s=timeout_s)
         kept = DeviceProfile(profile.device, _folder(profile, by_key, open_shapes, target))
         kept.recover()
         records = kept.read()
-        for _ in range(2 * SESSIONS):
+        whole = 0  # visits; one in which a model fails ends early, and not twice for one model
+        while whole < 2 * SESSIONS:
             counts = records.session_counts()
-            left = {key: model for key, model in by_key.items() if counts.get(key, 0) < SESSIONS}
-            if not left:
+            least = min(counts.get(key, 0) for key in by_key)
+            if least >= SESSIONS:
                 break
-            done = min(counts.get(key, 0) for key in left)
+            left = {key: model for key, model in by_key.items() if counts.get(key, 0) == least}
 
-            def on_round(finished: int, total: int, done: int = done) -> None:
-                report(min(1.0, (done + finished / max(1, total)) / SESSIONS))
+            def on_step(standing: Standing, least: int = least) -> None:
+                report((least + standing.share) / SESSIONS)
 
-            report(done / SESSIONS)
-            number = records.next_session()
-            measure(
+            report(least / SESSIONS)
+            seen = visit(
                 kept,
                 target,
                 left,
-                session=f"s{number:04d}",
-                protocol=replace(Protocol(), least_rounds=12, cold_runs=COLD_RUNS),
-                seed=seed + number,
+                session=f"s{records.next_session():04d}",
+                protocol=protocol,
+                seed=visit_seed(seed, left, least),
                 until=time.monotonic() + budget_s / SESSIONS,
                 shapes=open_shapes,
-                on_round=on_round,
+                on_step=on_step,
             )
+            whole += all(item.failure is None for item in seen)
             records = kept.read()
         shutil.rmtree(kept.folder, ignore_errors=True)
     failed = {item.key: item.failure for item in records.observations if item.failure is not None}
-    seen = {key: item for key, item in records.measurements().items() if key not in failed}
-    if not seen and not failed:
+    found = {key: item for key, item in records.measurements().items() if key not in failed}
+    if not found and not failed:
         raise RuntimeFailure("nothing was measured: no model could be visited within the budget")
     return (
-        {name: seen[key] for name, key in keys.items() if key in seen},
+        {name: found[key] for name, key in keys.items() if key in found},
         {name: failed[key] for name, key in keys.items() if key in failed},
         next(iter(records.sessions.values()), {}),
     )

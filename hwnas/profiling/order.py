@@ -65,7 +65,8 @@ class InformedOrder:
             _, prices = part_prices(records)
         except ProfileError:
             prices = {}
-        table = {k.removeprefix("kernel:"): v for k, v in prices.items() if k.startswith("kernel:")}
+        # In an order that does not depend on that of the records.
+        table = {k.removeprefix("kernel:"): prices[k] for k in sorted(prices) if k[:7] == "kernel:"}
         if len(table) < LEAST_KERNELS:
             order = self._plan.ordered(set(done))
             return sorted(order, key=lambda key: not key.startswith("kernel:"))

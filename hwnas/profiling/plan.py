@@ -1,6 +1,7 @@
 """What to measure for a space: networks to calibrate on, networks to be judged on, parts."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,17 @@ import numpy as np
 
 from hwnas.export.bags import SpaceBags
 from hwnas.export.layers_onnx import architecture_bytes
-from hwnas.export.parts_onnx import Part, block_part, call_part, edge_key, edge_part, kernel_part
+from hwnas.export.parts_onnx import Part, block_part, call_part, edge_part, kernel_part
 from hwnas.kernels import Kernel
+from hwnas.profiling.choice import most_telling, network_features
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.space import SearchSpace
 
 JUDGED_EVERY = 4
 """Every fourth network is kept out of all fitting."""
+
+CANDIDATES = 1000
+"""Networks among which those to measure are chosen."""
 
 USAGE_SAMPLES = 1000
 
@@ -52,8 +57,15 @@ class PlannedNetwork:
         return Part(self.key, architecture_bytes(self.architecture))
 
 
-def plan_networks(space: SearchSpace, count: int, seed: int) -> list[PlannedNetwork]:
-    """Distinct random networks, half uniform over architectures, half over choices.
+def plan_networks(
+    space: SearchSpace, count: int, seed: int, bags: SpaceBags | None = None
+) -> list[PlannedNetwork]:
+    """Networks to measure; every fourth of them is judged.
+
+    All come from one random sequence of distinct networks, half of it uniform over
+    architectures, half over choices. The judged ones are every fourth of the sequence,
+    whatever else is chosen, so they are a random sample of the space. The others are the
+    next ones of the sequence, or, where the bags are given, those that tell most.
 
     The first of a longer plan are those of a shorter one, so that a second
     profiling run goes on with the first's.
@@ -61,26 +73,37 @@ def plan_networks(space: SearchSpace, count: int, seed: int) -> list[PlannedNetw
     Args:
         space: Where they come from.
         count: How many; fewer if the space is smaller.
-        seed: Seed of the sample.
+        seed: Seed of the sequence.
+        bags: The space's blocks, to choose by what networks are made of.
     """
+    sequence = _random_networks(space, seed, max(CANDIDATES, count))
+    judged = sequence[JUDGED_EVERY - 1 :: JUDGED_EVERY]
+    others = [g for i, g in enumerate(sequence) if i % JUDGED_EVERY != JUDGED_EVERY - 1]
+    if bags is not None:
+        features = network_features(bags, np.array(others))
+        others = [others[i] for i in most_telling(features, count)]
+    networks: list[PlannedNetwork] = []
+    left, right = iter(others), iter(judged)
+    for position in range(min(count, len(sequence))):
+        is_judged = position % JUDGED_EVERY == JUDGED_EVERY - 1
+        genotype = next(right if is_judged else left)
+        networks.append(PlannedNetwork(genotype, space.decode(genotype), is_judged))
+    return networks
+
+
+def _random_networks(space: SearchSpace, seed: int, count: int) -> list[tuple[int, ...]]:
+    """Genotypes of distinct networks in random order; fewer if the space is smaller."""
     rng = np.random.default_rng(seed)
-    found: dict[tuple[int, ...], None] = {}
+    found: dict[str, tuple[int, ...]] = {}
     for _ in range(20):
-        deep = space.sample(rng, 64)
-        even = space.sample(rng, 64, over="choices")
-        for pair in zip(deep, even, strict=True):
-            for row in pair:
-                found[tuple(int(gene) for gene in row)] = None
+        half = count // 2 + 1
+        rows = np.concatenate([space.sample(rng, half), space.sample(rng, half, over="choices")])
+        for row in rng.permutation(rows):
+            genotype = tuple(int(gene) for gene in row)
+            found.setdefault(space.decode(genotype).digest, genotype)
         if len(found) >= count:
             break
-    networks: dict[str, PlannedNetwork] = {}
-    for genotype in found:
-        architecture = space.decode(genotype)
-        judged = len(networks) % JUDGED_EVERY == JUDGED_EVERY - 1
-        networks.setdefault(architecture.digest, PlannedNetwork(genotype, architecture, judged))
-        if len(networks) == count:
-            break
-    return list(networks.values())
+    return list(found.values())[:count]
 
 
 class PartPlan:
@@ -143,13 +166,7 @@ class PartPlan:
         return value
 
 
-def base_parts(parts: list[Part], done: set[str]) -> list[Part]:
-    """What the parts' costs are measured against: an empty call and the edges they have."""
-    wanted = [call_part()]
-    seen: set[str] = set()
-    for part in parts:
-        for shape in part.edges:
-            if edge_key(shape) not in seen:
-                seen.add(edge_key(shape))
-                wanted.append(edge_part(shape))
+def base_parts(edges: Iterable[tuple[int, ...]], done: set[str]) -> list[Part]:
+    """What parts' costs are measured against: an empty call and the edges that they have."""
+    wanted = [call_part(), *(edge_part(shape) for shape in dict.fromkeys(edges))]
     return [part for part in wanted if part.key not in done]

@@ -50,6 +50,42 @@ class Protocol:
     timeout_s: float = 60.0
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far a batch is.
+
+    Args:
+        models: Models of the batch.
+        loaded: Those that were loaded, or refused.
+        rounds: Rounds that were made.
+        done: Models that are finished, or failed.
+        most_rounds: Rounds after which all are finished.
+    """
+
+    models: int
+    loaded: int = 0
+    rounds: int = 0
+    done: int = 0
+    most_rounds: int = 1
+
+    @property
+    def share(self) -> float:
+        """0 to 1, never less than before; loading counts a tenth."""
+        still_open = self.models - self.done
+        rounds = (self.done + still_open * self.rounds / self.most_rounds) / max(1, self.models)
+        return 0.1 * self.loaded / max(1, self.models) + 0.9 * min(1.0, rounds)
+
+    @property
+    def text(self) -> str:
+        """It for people."""
+        if not self.rounds:
+            return f"loading {self.loaded}/{self.models}"
+        return f"round {self.rounds}, {self.done}/{self.models} done"
+
+
+OnStep = Callable[[Standing], None]
+
+
 class Batch:
     """Models measured together in one worker process.
 
@@ -69,6 +105,9 @@ class Batch:
         self._bursts: dict[str, list[Burst]] = {}
         self._cold_ms: dict[str, float] = {}
         self._failures: dict[str, str] = {}
+        self._finished: set[str] = set()
+        self._models = 0
+        self._rounds = 0
         self._canary_ns = float("inf")
 
     def load(
@@ -77,6 +116,7 @@ class Batch:
         *,
         until: float = float("inf"),
         shapes: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
         """Prepare models; one that the runtime refuses is recorded as failed.
 
@@ -84,12 +124,14 @@ class Batch:
             models: Serialised ONNX by part.
             until: Monotonic time after which no further model is loaded.
             shapes: For a part, the shapes of inputs that its model leaves open.
+            on_step: Called after each model.
 
         Raises:
             RuntimeFailure: The worker died, which ends the batch; the part that
                 ended it is recorded as failed.
         """
         self._worker.load(CANARY, canary_model(), timeout_s=self._protocol.timeout_s)
+        self._models = len(models)
         for key, model in models.items():
             if time.monotonic() > until:
                 break
@@ -107,17 +149,19 @@ class Batch:
                 self._bursts[key] = []
             else:
                 self._failures[key] = "the outputs are not finite (NaN or infinity)"
+            if on_step is not None:
+                on_step(self._standing())
 
-    def run(self, *, until: float, on_round: Callable[[int, int], None] | None = None) -> None:
+    def run(self, *, until: float, on_step: OnStep | None = None) -> None:
         """Rounds until every model is precise, or has had its visits, or time is up.
 
         Args:
             until: Monotonic time at which to stop; one round is done in any case.
-            on_round: Called after each round with models finished and models in all.
+            on_step: Called after each round.
         """
         protocol = self._protocol
         open_keys = list(self._loaded)
-        for _ in range(protocol.most_rounds):
+        while self._rounds < protocol.most_rounds:
             if not open_keys:
                 break
             order = [open_keys[i] for i in self._rng.permutation(len(open_keys))]
@@ -127,11 +171,26 @@ class Batch:
                 if min(*readings, *burst.samples_ns) > 0:
                     self._bursts[burst.key].append(burst)
                     self._canary_ns = min(self._canary_ns, *readings)
-            open_keys = [key for key in open_keys if not self._precise(key)]
-            if on_round is not None:
-                on_round(len(self._loaded) - len(open_keys), len(self._loaded))
+            self._rounds += 1
+            if self._rounds < protocol.most_rounds:
+                open_keys = [key for key in open_keys if not self._precise(key)]
+            else:
+                open_keys = []
+            self._finished = set(self._loaded) - set(open_keys)
+            if on_step is not None:
+                on_step(self._standing())
             if time.monotonic() > until:
                 break
+
+    def _standing(self) -> Standing:
+        known = len(self._failures)
+        return Standing(
+            self._models,
+            len(self._loaded) + known,
+            self._rounds,
+            len(self._finished) + known,
+            self._protocol.most_rounds,
+        )
 
     def _round(self, order: Sequence[str]) -> list[Burst]:
         protocol = self._protocol
@@ -156,6 +215,7 @@ class Batch:
             if culprit in self._loaded:
                 self._failures[culprit] = str(error)
                 del self._loaded[culprit], self._bursts[culprit]
+                self._finished.discard(culprit)
             raise
 
     def cold(self, *, until: float) -> None:
@@ -192,14 +252,18 @@ class Batch:
         minima = [min(burst.samples_ns) for burst in self._accepted(key)]
         return precise(minima, self._protocol.agreement, self._protocol.least_rounds)
 
-    def observations(self) -> list[Observation]:
-        """What was seen; models without a single visit are left out."""
+    def observations(self, *, unfinished: bool = True) -> list[Observation]:
+        """What was seen; models without a single visit are left out.
+
+        Args:
+            unfinished: Whether those are given for which more visits were to come.
+        """
         found = [
             Observation(key, self._session, failure=reason)
             for key, reason in self._failures.items()
         ]
         for key, bursts in self._bursts.items():
-            if not bursts:
+            if not bursts or not (unfinished or key in self._finished):
                 continue
             kept = self._accepted(key)
             # With no quiet round there is a number all the same; that none was

@@ -7,27 +7,25 @@ killed loses seconds of the visit in flight, and the next one goes on.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hwnas.errors import InterruptedWork
 from hwnas.export.bags import SpaceBags
-from hwnas.export.parts_onnx import Part
-from hwnas.profiles import DeviceProfile
-from hwnas.profiling.order import InformedOrder
-from hwnas.profiling.plan import PartPlan, PlannedNetwork, base_parts, plan_networks
-from hwnas.profiling.protocol import Protocol
-from hwnas.profiling.visit import measure
+from hwnas.profiles import DeviceProfile, Observation
+from hwnas.profiling.plan import PartPlan, plan_networks
+from hwnas.profiling.protocol import Protocol, Standing
+from hwnas.profiling.turns import (
+    NETWORK_SESSIONS,
+    NETWORK_SHARE,
+    NETWORKS,
+    PARTS,
+    Turn,
+    Turns,
+)
+from hwnas.profiling.visit import visit
 from hwnas.spaces.space import SearchSpace
 from hwnas.targets import Target
-
-PART_SESSIONS = 2
-NETWORK_SESSIONS = 4
-NETWORK_SHARE = 0.35
-"""Share of the budget that whole networks get."""
-
-BATCH_BYTES = 256 * 2**20
-BATCH_PARTS = 100
 
 
 @dataclass(frozen=True)
@@ -36,21 +34,24 @@ class Progress:
 
     Args:
         phase: What is being measured.
-        done: Models finished in this visit.
-        total: Models of this visit.
+        standing: How far that is.
         seconds: Since the session began.
         budget_s: The budget.
     """
 
     phase: str
-    done: int
-    total: int
+    standing: Standing
     seconds: float
     budget_s: float
 
+    @property
+    def text(self) -> str:
+        """All of it for people."""
+        minutes, seconds = divmod(max(0, round(self.budget_s - self.seconds)), 60)
+        return f"{self.phase}, {self.standing.text}, at most {minutes}:{seconds:02d} left"
+
 
 OnProgress = Callable[[Progress], None]
-Order = Callable[[Collection[str]], list[str]]
 
 
 class ProfilingSession:
@@ -63,6 +64,7 @@ class ProfilingSession:
         budget_s: Time for measuring, seconds.
         networks: How many whole networks to measure at most.
         protocol: How one batch is measured.
+        informed: Whether the networks to fit on are those that tell most; else random ones.
         seed: Seed of the networks and of the visiting orders.
         on_progress: Called often.
     """
@@ -75,6 +77,7 @@ class ProfilingSession:
         *,
         budget_s: float,
         networks: int = 60,
+        informed: bool = True,
         protocol: Protocol | None = None,
         seed: int = 0,
         on_progress: OnProgress | None = None,
@@ -84,6 +87,7 @@ class ProfilingSession:
         self._space = space
         self._budget_s = budget_s
         self._network_count = networks
+        self._informed = informed
         self._protocol = protocol or Protocol()
         self._seed = seed
         self._on_progress = on_progress or (lambda progress: None)
@@ -118,130 +122,47 @@ class ProfilingSession:
         self._profile.recover()
         # The lock is held, so nobody else writes; reading again for each visit would take
         # longer than measuring.
-        self._records = self._profile.read()
-        self._number = self._records.next_session()
-        counts = self._records.session_counts()
-        networks = plan_networks(self._space, self._network_count, self._seed)
-        plan = PartPlan(SpaceBags(self._space, self._target.runtime.name), self._seed)
-        # One session of each network first: it tells what a visit takes, and
-        # gives the judged networks before the budget can end.
-        visits = _NetworkVisits(networks, counts)
-        informed = InformedOrder(plan, self._seed)
-        parts = _PartVisits(plan, counts, lambda done: informed.ordered(self._records, done))
-        network_s = 0.0
-        while self._elapsed() < self._budget_s:
-            networks_turn = network_s <= NETWORK_SHARE * self._elapsed()
-            if visits.open() and (networks_turn or not parts.open()):
-                begin = self._elapsed()
-                batch = visits.next()
-                share = max(2.0, NETWORK_SHARE * self._budget_s / NETWORK_SESSIONS)
-                self._visit(
-                    "networks",
-                    [item.part() for item in batch],
-                    share,
-                    {item.key: item.definition(self._space) for item in batch},
-                )
-                network_s += self._elapsed() - begin
-            elif parts.open():
-                left = (1 - NETWORK_SHARE) * self._budget_s - (self._elapsed() - network_s)
-                if not parts.second and left < (1 - NETWORK_SHARE) * self._budget_s / 2:
-                    parts.turn_back()
-                keys = parts.next()
-                chosen = [part for key in keys if (part := plan.part(key)) is not None]
-                chosen += base_parts(chosen, parts.done_bases)
-                parts.done_bases |= {part.key for part in chosen}
-                self._visit(
-                    "blocks and kernels",
-                    chosen,
-                    max(2.0, left),
-                    {p.key: plan.definition(p.key, p) for p in chosen if p.key in set(keys)},
-                )
-            else:
+        records = self._profile.read()
+        bags = SpaceBags(self._space, self._target.runtime.name)
+        networks = plan_networks(
+            self._space, self._network_count, self._seed, bags if self._informed else None
+        )
+        turns = Turns(self._space, networks, PartPlan(bags, self._seed), self._seed)
+        # Half of the time of the parts is for new ones, the rest for seeing them again.
+        parts_s = (1 - NETWORK_SHARE) * self._budget_s
+        spent = {NETWORKS: 0.0, PARTS: 0.0}
+        while (begin := self._elapsed()) < self._budget_s:
+            turn = turns.next(
+                records,
+                new_parts=spent[PARTS] <= parts_s / 2,
+                parts_first=spent[PARTS] < parts_s,
+            )
+            if turn is None:
                 break
+            if turn.phase == NETWORKS:
+                share_s = NETWORK_SHARE * self._budget_s / NETWORK_SESSIONS
+            else:
+                share_s = parts_s - spent[PARTS]
+            seen = self._visit(turn, f"s{records.next_session():04d}", max(2.0, share_s))
+            records.observations += seen
+            records.definitions |= turn.definitions
+            records.sessions |= {item.session: {} for item in seen}
+            if all(item.failure is None for item in seen):
+                turns.pass_over({part.key for part in turn.parts} - {item.key for item in seen})
+            spent[turn.phase] += self._elapsed() - begin
 
-    def _visit(
-        self,
-        phase: str,
-        parts: Sequence[Part],
-        share_s: float,
-        definitions: dict[str, dict[str, object]],
-    ) -> None:
-        left = min(share_s, self._budget_s - self._elapsed())
-        until = time.monotonic() + left
-        models = {part.key: part.model for part in parts}
+    def _visit(self, turn: Turn, name: str, share_s: float) -> list[Observation]:
+        def report(standing: Standing) -> None:
+            self._on_progress(Progress(turn.phase, standing, self._elapsed(), self._budget_s))
 
-        def report(done: int, total: int) -> None:
-            self._on_progress(Progress(phase, done, total, self._elapsed(), self._budget_s))
-
-        report(0, len(models))
-        number = self._number
-        self._number += 1
-        seen = measure(
+        return visit(
             self._profile,
             self._target,
-            models,
-            session=f"s{number:04d}",
+            {part.key: part.model for part in turn.parts},
+            session=name,
             protocol=self._protocol,
-            seed=self._seed + number,
-            until=until,
-            definitions=definitions,
-            on_round=report,
+            seed=turn.seed,
+            until=time.monotonic() + min(share_s, self._budget_s - self._elapsed()),
+            definitions=turn.definitions,
+            on_step=report,
         )
-        self._records.observations += seen
-        self._records.definitions |= definitions
-
-
-class _NetworkVisits:
-    """Which networks still need a session, and how many."""
-
-    def __init__(self, networks: list[PlannedNetwork], counts: dict[str, int]) -> None:
-        self._networks = networks
-        self._counts = {item.key: counts.get(item.key, 0) for item in networks}
-
-    def open(self) -> bool:
-        return any(count < NETWORK_SESSIONS for count in self._counts.values())
-
-    def next(self) -> list[PlannedNetwork]:
-        least = min(self._counts.values())
-        batch: list[PlannedNetwork] = []
-        size = 0
-        for item in self._networks:
-            if self._counts[item.key] == least:
-                size += 8 * item.architecture.parameters
-                if batch and size > BATCH_BYTES:
-                    break
-                batch.append(item)
-        for item in batch:
-            self._counts[item.key] += 1
-        return batch
-
-
-class _PartVisits:
-    """First visits to new parts while the budget's first half lasts, then second visits."""
-
-    def __init__(self, plan: PartPlan, counts: dict[str, int], order: Order) -> None:
-        self._order = order
-        self._done = {key for key, count in counts.items() if count > 0}
-        once = [key for key in plan.ordered(set()) if counts.get(key, 0) == 1]
-        self._again = [once[i : i + BATCH_PARTS] for i in range(0, len(once), BATCH_PARTS)]
-        self.second = not plan.ordered(self._done)
-        self.done_bases = {key for key, count in counts.items() if count >= PART_SESSIONS}
-
-    def open(self) -> bool:
-        return bool(self._again) or not self.second
-
-    def turn_back(self) -> None:
-        """Stop taking new parts; see again those that were seen once."""
-        self.second = True
-        self.done_bases = set()
-
-    def next(self) -> list[str]:
-        if not self.second:
-            keys = self._order(self._done)
-            first, more = keys[:BATCH_PARTS], len(keys) > BATCH_PARTS
-            self._done.update(first)
-            self._again.append(first)
-            if not more:
-                self.turn_back()
-            return first
-        return self._again.pop(0)

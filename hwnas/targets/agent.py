@@ -101,6 +101,15 @@ def limit_memory(share=0.9):
         handle.write("1000")
 
 
+def end_with_host():
+    """Let the system end this process when the host's ends, even while a model hangs (Linux)."""
+    with contextlib.suppress(Exception):
+        ctypes = importlib.import_module("ctypes")
+        signal = importlib.import_module("signal")
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+
+
 class Agent:
     """Holds prepared models and runs rounds over them."""
 
@@ -181,6 +190,7 @@ class Agent:
 
 def main():
     """Answer requests until standard input ends."""
+    end_with_host()
     # Whatever a runtime prints must not fall between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

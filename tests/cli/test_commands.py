@@ -117,14 +117,14 @@ def test_ctrl_c_in_a_measurement_says_so_and_the_next_call_goes_on(hwnas, sim, m
 
     visits = []
 
-    def measure(*arguments, **settings):
+    def once(*arguments, **settings):
         if len(visits) == 2:
             visits.append("interrupt")
             raise KeyboardInterrupt
         visits.append(settings["session"])
-        return visit.measure(*arguments, **settings)
+        return visit.visit(*arguments, **settings)
 
-    monkeypatch.setattr(models, "measure", measure)
+    monkeypatch.setattr(models, "visit", once)
     cut = hwnas("measure", model, "--device", "sim", "--json")
     assert cut.code == 1 and cut.out == ""
     assert "interrupted" in cut.err

@@ -29,6 +29,7 @@ def test_values_of_nonsense_are_named(tmp_path, line, says):
     [
         (b'schema = 2\nname = "d"', "schema 2, this hwnas knows 1: update hwnas"),
         (b'name = "d"', "schema None, this hwnas knows 1: mend"),
+        (b'schema = 1\nname = "d"\nname = "e"', "not TOML: Cannot overwrite a value"),
         (b"schema = 1", "the device has no name"),
         (b"schema = ", "not TOML"),
         (b'schema = 1\nname = "\xff"', "not TOML"),

@@ -42,3 +42,17 @@ def test_a_read_only_disk_is_said(profiles, monkeypatch, seen):
             profile.append([seen("a", "s0")], sessions={"s0": {}})
         with pytest.raises(StorageError, match="read-only"):
             profile.compact()
+
+
+def test_what_a_killed_visit_had_set_aside_survives_a_disk_that_is_full(
+    profiles, monkeypatch, seen
+):
+    profile = DeviceProfile.create(Device("d"))
+    profile.stash([seen("a", "s0")], {}, {"s0": {}})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", short_write)
+        with pytest.raises(StorageError, match="disk is full; what was measured before is kept"):
+            profile.recover()
+    assert profile.read().observations == []
+    assert profile.recover() == 1
+    assert [item.key for item in profile.read().observations] == ["a"]

@@ -59,6 +59,11 @@ WRONG = {
     "an interval reversed": (altered(low_ms=5.0), "'low_ms' 5.0 is above 'high_ms'"),
     "an unknown field": (altered(quiet_us=1), "unknown field 'quiet_us', an observation has key"),
     "a missing field": (altered(rounds=...), "an observation without 'rounds'"),
+    "a field twice": (altered()[:-1] + ', "quiet_ms": 2.0}', "'quiet_ms' stands twice in it"),
+    "a field twice inside": (
+        '{"session":"s1","conditions":{"cpu":"x","cpu":"y"}}',
+        "'cpu' stands twice in it; mend or remove the line",
+    ),
     "failed and measured": (altered(failure="x"), "both a failure and 'quiet_ms'"),
     "a failure of no text": ('{"key":"a","session":"s0","failure":3}', "'failure' must be a text"),
     "conditions of no object": ('{"session":"s1","conditions":3}', "a session is"),

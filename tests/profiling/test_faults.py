@@ -1,16 +1,18 @@
 """A model that misbehaves must cost its own number only, and never give a wrong one."""
 
 import json
+import os
 
 import onnx
 import pytest
 
-from hwnas.errors import RuntimeFailure
+from hwnas.errors import RuntimeFailure, StorageError
 from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.profiles import Device, DeviceProfile
+from hwnas.profiling import ProfilingSession
 from hwnas.profiling.plan import plan_networks
 from hwnas.profiling.protocol import Protocol
-from hwnas.profiling.session import measure
+from hwnas.profiling.visit import measure
 from hwnas.runtimes import runtime
 from hwnas.runtimes.sim_engine import model_ns
 from hwnas.spaces import space
@@ -73,3 +75,39 @@ def test_a_model_that_ends_or_holds_up_its_worker_is_recorded_by_name(fault, mes
     except RuntimeFailure as error:
         pytest.fail(f"the failure was not recorded: {error}")
     assert message in seen[FIRST].failure
+
+
+def test_a_disk_that_fills_ends_a_session_and_what_was_measured_is_gone_on_with(
+    profiles, monkeypatch
+):
+    monkeypatch.setenv("HWNAS_SIMULATED", json.dumps({"bursts_per_s": 0}))
+    profile = DeviceProfile.create(Device("sim", runtime="simulated"))
+    whole = DeviceProfile.create(Device("whole", runtime="simulated"))
+    write, writes = os.write, []
+
+    def fills_up(handle, payload):
+        writes.append(payload)
+        # The third visit's line is cut off in its middle.
+        return write(handle, payload[: len(payload) // 2] if len(writes) == 3 else payload)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fills_up)
+        with pytest.raises(StorageError, match="disk is full; what was measured before is kept"):
+            profiling(profile)
+    assert len(profile.read().sessions) == 2
+    for item in (profile, whole):
+        profiling(item)
+    # Nothing was lost, and nothing that was measured anew has another value.
+    assert profile.read().digest() == whole.read().digest()
+
+
+def profiling(profile):
+    """Measures a few networks, and parts, by few rounds."""
+    ProfilingSession(
+        profile,
+        LocalTarget(runtime("simulated")),
+        space("resnet-32"),
+        budget_s=1e6,
+        networks=8,
+        protocol=Protocol(least_rounds=3, agreement=0.05),
+    ).run()

@@ -28,16 +28,16 @@ def left(profile):
 
 
 def interrupted(monkeypatch, after):
-    """``measure`` that is interrupted behind so many visits."""
+    """``visit`` that is interrupted behind so many visits."""
     visits = []
 
-    def measure(*arguments, **settings):
+    def once(*arguments, **settings):
         if len(visits) == after:
             raise KeyboardInterrupt
         visits.append(settings["session"])
-        return visit.measure(*arguments, **settings)
+        return visit.visit(*arguments, **settings)
 
-    monkeypatch.setattr(models, "measure", measure)
+    monkeypatch.setattr(models, "visit", once)
     return visits
 
 

@@ -1,10 +1,12 @@
 import os
+import re
 import signal
 
 import onnx
 import pytest
 
 from hwnas.errors import InterruptedWork
+from hwnas.export.bags import SpaceBags
 from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.profiles import Device, DeviceProfile
 from hwnas.profiling import ProfilingSession
@@ -14,6 +16,12 @@ from hwnas.runtimes import runtime
 from hwnas.runtimes.sim_engine import model_ns
 from hwnas.spaces import Architecture, space
 from hwnas.targets import target
+
+
+def planned(count):
+    """Keys of the networks that a session measures."""
+    found = space("resnet-32")
+    return {n.key for n in plan_networks(found, count, 0, SpaceBags(found, "simulated"))}
 
 
 def session(profile, **options):
@@ -40,6 +48,19 @@ def test_everything_measured_is_not_measured_again(sim):
     assert len(profile.read().observations) == before
 
 
+def test_progress_moves_with_every_model_and_round_and_says_the_time_left(profiles):
+    profile, seen = DeviceProfile.create(Device("sim", runtime="simulated")), []
+    session(profile, networks=8, on_progress=seen.append).run()
+    first = [item.standing for item in seen if item.phase == "networks"]
+    first = first[: next(i for i, item in enumerate(first) if item.done == 8) + 1]
+    assert [item.loaded for item in first[:8]] == list(range(1, 9))
+    assert first[8].rounds == 1 and first[-1].share == 1.0
+    shares = [item.share for item in first]
+    assert shares == sorted(shares) and len(set(shares)) > 12
+    assert re.fullmatch(r"networks, loading 1/8, at most \d:\d\d left", seen[0].text)
+    assert re.fullmatch(r"networks, round 1, \d/8 done, at most \d:\d\d left", seen[8].text)
+
+
 @pytest.fixture
 def ctrl_c():
     """Ctrl-C as in a terminal; a job in the background is started with it ignored."""
@@ -60,19 +81,11 @@ def test_an_interrupt_keeps_what_was_measured_and_resumes(profiles, ctrl_c):
     with pytest.raises(InterruptedWork, match="observations are kept"):
         session(profile, networks=8, on_progress=interrupt).run()
     kept = profile.read().observations
-    assert {item.key for item in kept} >= {n.key for n in plan_networks(space("resnet-32"), 8, 0)}
+    assert {item.key for item in kept} >= planned(8)
     session(profile, networks=8).run()
     assert profile.read().observations[: len(kept)] == kept
     counts = profile.read().session_counts()
-    assert all(counts[n.key] == 4 for n in plan_networks(space("resnet-32"), 8, 0))
-
-
-def test_a_longer_plan_goes_on_with_a_shorter_one():
-    found = space("resnet-32")
-    short, long = plan_networks(found, 10, 3), plan_networks(found, 30, 3)
-    assert long[:10] == short
-    assert len({item.key for item in long}) == 30
-    assert sum(item.judged for item in long) == 7
+    assert all(counts[key] == 4 for key in planned(8))
 
 
 def test_models_that_fail_are_named_and_the_others_measured(profiles):

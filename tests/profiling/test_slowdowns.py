@@ -12,8 +12,8 @@ from hwnas.export.parts_onnx import canary_model
 from hwnas.profiles import Device, DeviceProfile
 from hwnas.profiling.plan import plan_networks
 from hwnas.profiling.protocol import Protocol
-from hwnas.profiling.session import measure
 from hwnas.profiling.statistics import QUIET_QUANTILE, accepted
+from hwnas.profiling.visit import measure
 from hwnas.runtimes import runtime
 from hwnas.runtimes.sim_engine import model_ns
 from hwnas.spaces import space

@@ -8,6 +8,7 @@ from hwnas.errors import RuntimeFailure
 from hwnas.profiles import Device, DeviceProfile
 from hwnas.profiling.protocol import Protocol
 from hwnas.profiling.visit import measure
+from hwnas.profiling.visit import visit as once
 from hwnas.targets import LocalTarget
 
 ENGINE = """
@@ -32,6 +33,8 @@ class Session:
                 raise ValueError("no such operator")
         if self.kind == "eat":
             self.eaten = bytearray(1 << 50)
+        if self.kind == "late" and flushed[0]:
+            raise ValueError("cold")
         slow = 3 if flushed[0] else 1
         flushed[0] = False
         if self.kind == "jump" and self.runs > 20:
@@ -128,33 +131,63 @@ def test_cold_caches_are_measured_apart_and_only_when_asked_for(profile, target)
     assert seen["better"].quiet_ms == pytest.approx(1.0)
 
 
-def test_a_visit_sets_aside_between_rounds_what_a_kill_would_lose(profile, target, monkeypatch):
+def test_a_visit_sets_aside_between_rounds_what_is_finished(profile, target, monkeypatch):
     from hwnas.profiling import visit as module
 
     monkeypatch.setattr(module, "STASH_S", 0.0)
-    rounds = []
+    stash, copy = profile.folder / ".visit.jsonl", profile.folder / "copy"
+    there = {}
 
-    def killed(*arguments):
-        rounds.append(arguments)
-        if len(rounds) == 2:
-            # What is left on the disk at this moment is what a kill would leave.
-            stashed.write_bytes((profile.folder / ".visit.jsonl").read_bytes())
+    def killed(standing):
+        # What is on the disk at this moment is what a kill would leave.
+        there[standing.rounds] = stash.exists()
+        if stash.exists():
+            copy.write_bytes(stash.read_bytes())
 
-    stashed = profile.folder / "copy"
-    protocol = Protocol(timeout_s=2.0, least_rounds=3)
-    measure(
+    once(
         profile,
         target,
         {"good": b"good"},
         session="s0",
-        protocol=protocol,
+        protocol=Protocol(timeout_s=2.0, least_rounds=3),
         seed=0,
         until=time.monotonic() + 60,
-        on_round=killed,
+        on_step=killed,
     )
-    assert not (profile.folder / ".visit.jsonl").exists()
+    assert there == {0: False, 1: False, 2: False, 3: True}
+    assert not stash.exists()
     (profile.folder / "measurements.jsonl").unlink()
-    stashed.rename(profile.folder / ".visit.jsonl")
+    copy.rename(stash)
     assert profile.recover() == 1
     (item,) = profile.read().observations
-    assert item.key == "good" and item.quiet_ms == pytest.approx(1.0) and item.rounds == 2
+    assert item.key == "good" and item.quiet_ms == pytest.approx(1.0) and item.rounds == 3
+
+
+def test_where_a_model_kills_the_worker_only_what_is_finished_is_kept(profile, target):
+    steps = []
+
+    def seen(*names, session, **protocol):
+        return {
+            item.key: item
+            for item in once(
+                profile,
+                target,
+                {name: name.rstrip("0123456789").encode() for name in names},
+                session=session,
+                protocol=Protocol(timeout_s=2.0, least_rounds=3, **protocol),
+                seed=0,
+                until=time.monotonic() + 60,
+                on_step=steps.append,
+            )
+        }
+
+    # It fails in its first round, so that no other model has had its visits.
+    assert set(seen("good", "raise", session="s0")) == {"raise"}
+    # It fails with cold caches, when the others are finished.
+    found = seen("good", "late", session="s1", cold_runs=3)
+    assert "cold" in found["late"].failure and found["good"].rounds == 3
+    assert list(profile.read().sessions) == ["s0", "s1"]
+    shares = [standing.share for standing in steps]
+    assert shares[:2] == [pytest.approx(0.05), pytest.approx(0.1)]
+    assert all(0 <= share <= 1 for share in shares)
+    assert steps[0].text == "loading 1/2" and steps[-1].text == "round 3, 2/2 done"

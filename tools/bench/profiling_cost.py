@@ -7,6 +7,9 @@ the profiles, so that the script goes on where it was stopped). Then it replays 
 measurements in several orders: at each moment the predictor is fitted on what was
 measured by then, and judged on measured networks that are left out of all fitting.
 The time of a part is that of building it and of its inferences.
+
+Its networks are random, so that those to fit on can be chosen again among them: by what they
+tell, or at random (`tools/bench/network_choice.py` does so on simulated devices).
 """
 
 import json
@@ -19,12 +22,13 @@ import numpy as np
 from hwnas.errors import ProfileError
 from hwnas.export.bags import SpaceBags
 from hwnas.predictors import LatencyPredictor, evaluate
-from hwnas.profiles import Device, DeviceProfile, Observation, Records
+from hwnas.profiles import Device, DeviceProfile, Observation, ProfiledBags, Records
 from hwnas.profiling import ProfilingSession
 from hwnas.profiling.bags import profiled_bags
+from hwnas.profiling.choice import most_telling, network_features
 from hwnas.profiling.order import InformedOrder
 from hwnas.profiling.plan import PartPlan
-from hwnas.profiling.session import BATCH_PARTS
+from hwnas.profiling.turns import BATCH_PARTS
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
 from hwnas.targets import LocalTarget
@@ -34,6 +38,10 @@ SPACES = {"resnet": "resnet:image_size=64", "mobilenet": "mobilenet:image_size=6
 NETWORKS = 120
 BUDGET_S = 180.0
 SEEDS = 5
+FITTED_ON = (12, 20, 30, 45)
+POOL_SHARE = 0.75
+"""Of the networks that are not judged: another pool to choose from for each seed."""
+
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 
@@ -43,7 +51,8 @@ class Replay:
     def __init__(self, profile: DeviceProfile, text: str) -> None:
         self.records = profile.read()
         self.bags = profiled_bags(self.records, "onnxruntime")
-        self.plan = PartPlan(SpaceBags(space(text)), 0)
+        self.space_bags = SpaceBags(space(text))
+        self.plan = PartPlan(self.space_bags, 0)
         self.parts: dict[str, list[Observation]] = {}
         self.base: list[Observation] = []
         for item in self.records.observations:
@@ -62,13 +71,29 @@ class Replay:
         chosen = [item for key in keys for item in self.parts[key]]
         return Records(self.base + chosen, self.records.definitions, self.records.sessions)
 
-    def error_pct(self, keys: list[str]) -> float:
+    def error_pct(self, keys: list[str], bags: ProfiledBags | None = None) -> float:
         """Mean error on the networks that are left out; 100 where nothing can be fitted yet."""
         try:
-            predictor = LatencyPredictor().fit(self.measured(keys), self.bags)
+            predictor = LatencyPredictor().fit(self.measured(keys), bags or self.bags)
         except ProfileError:
             return 100.0
         return float(evaluate(predictor, self.bags)["mape_pct"])
+
+    def network_errors(self, seed: int, *, informed: bool) -> list[float]:
+        """Errors when the predictor is fitted on so many networks of a random pool."""
+        fitted = [network for network in self.bags.networks if not network.judged]
+        judged = [network for network in self.bags.networks if network.judged]
+        order = np.random.default_rng(seed).permutation(len(fitted))
+        pool = [fitted[i] for i in order[: round(POOL_SHARE * len(fitted))]]
+        if informed:
+            definitions = self.records.definitions
+            genotypes = [definitions[item.measurement.key]["genotype"] for item in pool]
+            features = network_features(self.space_bags, np.array(genotypes))
+            pool = [pool[i] for i in most_telling(features, max(FITTED_ON))]
+        return [
+            self.error_pct(self.keys, ProfiledBags(self.bags.block_kernels, pool[:count] + judged))
+            for count in FITTED_ON
+        ]
 
     def informed(self, seed: int) -> list[str]:
         """The order of a session, batch after batch."""
@@ -131,6 +156,22 @@ def replayed(profile: DeviceProfile, text: str) -> dict[str, Any]:
     }
 
 
+def networks_replayed(profile: DeviceProfile, text: str) -> dict[str, Any]:
+    """Errors by the number of networks that are fitted on, chosen in two ways."""
+    replay = Replay(profile, text)
+    errors = {
+        name: np.mean(
+            [replay.network_errors(seed, informed=name == "informed") for seed in range(SEEDS)],
+            axis=0,
+        )
+        for name in ("informed", "random")
+    }
+    return {
+        "networks_fitted_on": FITTED_ON,
+        "mape_pct": {name: [round(v, 3) for v in row] for name, row in errors.items()},
+    }
+
+
 def spent(profile: DeviceProfile) -> dict[str, float]:
     """Where the wall time of the profile's processes went."""
     sessions = profile.read().sessions.values()
@@ -157,7 +198,7 @@ def main() -> None:
         if not wall_file.exists():
             print(f"{text}: profiling", file=sys.stderr)
             wall = ProfilingSession(
-                profile, target, space(text), budget_s=BUDGET_S, networks=NETWORKS
+                profile, target, space(text), budget_s=BUDGET_S, networks=NETWORKS, informed=False
             ).run()
             wall_file.write_text(json.dumps(wall))
         wall = json.loads(wall_file.read_text())
@@ -167,6 +208,7 @@ def main() -> None:
             **own,
             "inference_share_of_wall": round(own["inference_seconds"] / wall, 3),
             "order": replayed(profile, text),
+            "choice_of_networks": networks_replayed(profile, text),
         }
         conditions = next(iter(profile.read().sessions.values()))
     machine = {k: conditions[k] for k in ("cpu", "cores", "features", "memory_mib", "system")}
