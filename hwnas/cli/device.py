@@ -229,11 +229,10 @@ def new(
     from hwnas.runtimes import runtime
     from hwnas.targets import target
 
-    target(runtime(runtime_name), transport, threads)
     options = {"provider": provider} if provider else {}
-    profile = DeviceProfile.create(
-        Device(name, runtime_name, transport, threads, precision, options)
-    )
+    made = Device(name, runtime_name, transport, threads, precision, options)
+    target(runtime(runtime_name), transport, threads, made.told)
+    profile = DeviceProfile.create(made)
     if as_json:
         print_json({"devices": [describe(name)]})
     else:

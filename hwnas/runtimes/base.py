@@ -7,9 +7,15 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from hwnas.errors import RequestError
+
 
 class Runtime(Protocol):
-    """An engine that runs ONNX models."""
+    """An engine that runs ONNX models.
+
+    One that runs them in more than one way also has ``providers`` and ``precisions``,
+    tuples of the texts that a device may give (``("cpu",)`` and ``("fp32",)`` else).
+    """
 
     name: str
 
@@ -39,3 +45,22 @@ class Runtime(Protocol):
     def fused_graph(self, model: bytes) -> Counter[str]:
         """What the runtime executes: ``op+fused`` names with how often they occur."""
         ...
+
+
+def refuse_unknown(runtime: Runtime, options: Mapping[str, str]) -> None:
+    """Refuse a provider or precision that a runtime does not have.
+
+    Args:
+        runtime: The runtime.
+        options: A device's options, ``provider`` and ``precision`` among them.
+
+    Raises:
+        RequestError: It has none of that name.
+    """
+    for name, plain in (("provider", "cpu"), ("precision", "fp32")):
+        allowed: tuple[str, ...] = getattr(runtime, f"{name}s", (plain,))
+        if options.get(name, plain) not in allowed:
+            raise RequestError(
+                f"{name} must be {' or '.join(allowed)} on the runtime {runtime.name}, "
+                f"received '{options[name]}'"
+            )
