@@ -64,6 +64,7 @@ class ProfilingSession:
         networks: How many whole networks to measure at most.
         protocol: How one batch is measured.
         seed: Seed of the networks and of the visiting orders.
+        batch_bytes: Weights, twice, of the networks that one process holds at most, bytes.
         on_progress: Called often.
     """
 
@@ -77,6 +78,7 @@ class ProfilingSession:
         networks: int = 60,
         protocol: Protocol | None = None,
         seed: int = 0,
+        batch_bytes: int = BATCH_BYTES,
         on_progress: OnProgress | None = None,
     ) -> None:
         self._profile = profile
@@ -86,6 +88,7 @@ class ProfilingSession:
         self._network_count = networks
         self._protocol = protocol or Protocol()
         self._seed = seed
+        self._batch_bytes = batch_bytes
         self._on_progress = on_progress or (lambda progress: None)
         self._begin = time.monotonic()
 
@@ -125,7 +128,7 @@ class ProfilingSession:
         plan = PartPlan(SpaceBags(self._space, self._target.runtime.name), self._seed)
         # One session of each network first: it tells what a visit takes, and
         # gives the judged networks before the budget can end.
-        visits = _NetworkVisits(networks, counts)
+        visits = _NetworkVisits(networks, counts, self._batch_bytes)
         informed = InformedOrder(plan, self._seed)
         parts = _PartVisits(plan, counts, lambda done: informed.ordered(self._records, done))
         network_s = 0.0
@@ -194,8 +197,11 @@ class ProfilingSession:
 class _NetworkVisits:
     """Which networks still need a session, and how many."""
 
-    def __init__(self, networks: list[PlannedNetwork], counts: dict[str, int]) -> None:
+    def __init__(
+        self, networks: list[PlannedNetwork], counts: dict[str, int], batch_bytes: int
+    ) -> None:
         self._networks = networks
+        self._batch_bytes = batch_bytes
         self._counts = {item.key: counts.get(item.key, 0) for item in networks}
 
     def open(self) -> bool:
@@ -208,7 +214,7 @@ class _NetworkVisits:
         for item in self._networks:
             if self._counts[item.key] == least:
                 size += 8 * item.architecture.parameters
-                if batch and size > BATCH_BYTES:
+                if batch and size > self._batch_bytes:
                     break
                 batch.append(item)
         for item in batch:
