@@ -64,7 +64,10 @@ class ProfilingSession:
         networks: How many whole networks to measure at most.
         protocol: How one batch is measured.
         seed: Seed of the networks and of the visiting orders.
-        batch_bytes: Weights, twice, of the networks that one process holds at most, bytes.
+        batch_bytes: Weights, twice, of the networks that one process holds at most, bytes;
+            half as much is kept here, since making a large model takes a second.
+        batch_parts: Blocks and kernels that one process holds at most, besides their edges;
+            more where a process starts slowly, as on a GPU.
         on_progress: Called often.
     """
 
@@ -79,6 +82,7 @@ class ProfilingSession:
         protocol: Protocol | None = None,
         seed: int = 0,
         batch_bytes: int = BATCH_BYTES,
+        batch_parts: int = BATCH_PARTS,
         on_progress: OnProgress | None = None,
     ) -> None:
         self._profile = profile
@@ -89,6 +93,9 @@ class ProfilingSession:
         self._protocol = protocol or Protocol()
         self._seed = seed
         self._batch_bytes = batch_bytes
+        self._batch_parts = batch_parts
+        self._kept: dict[str, Part] = {}
+        self._kept_bytes = 0
         self._on_progress = on_progress or (lambda progress: None)
         self._begin = time.monotonic()
 
@@ -130,7 +137,9 @@ class ProfilingSession:
         # gives the judged networks before the budget can end.
         visits = _NetworkVisits(networks, counts, self._batch_bytes)
         informed = InformedOrder(plan, self._seed)
-        parts = _PartVisits(plan, counts, lambda done: informed.ordered(self._records, done))
+        parts = _PartVisits(
+            plan, counts, lambda done: informed.ordered(self._records, done), self._batch_parts
+        )
         network_s = 0.0
         while self._elapsed() < self._budget_s:
             networks_turn = network_s <= NETWORK_SHARE * self._elapsed()
@@ -140,7 +149,7 @@ class ProfilingSession:
                 share = max(2.0, NETWORK_SHARE * self._budget_s / NETWORK_SESSIONS)
                 self._visit(
                     "networks",
-                    [item.part() for item in batch],
+                    [self._network_part(item) for item in batch],
                     share,
                     {item.key: item.definition(self._space) for item in batch},
                 )
@@ -161,6 +170,16 @@ class ProfilingSession:
                 )
             else:
                 break
+
+    def _network_part(self, network: PlannedNetwork) -> Part:
+        """The model of a network, kept for its later visits while there is room."""
+        found = self._kept.get(network.key)
+        if found is None:
+            found = network.part()
+            if self._kept_bytes + len(found.model) <= self._batch_bytes // 2:
+                self._kept[network.key] = found
+                self._kept_bytes += len(found.model)
+        return found
 
     def _visit(
         self,
@@ -225,11 +244,12 @@ class _NetworkVisits:
 class _PartVisits:
     """First visits to new parts while the budget's first half lasts, then second visits."""
 
-    def __init__(self, plan: PartPlan, counts: dict[str, int], order: Order) -> None:
+    def __init__(self, plan: PartPlan, counts: dict[str, int], order: Order, batch: int) -> None:
         self._order = order
+        self._batch = batch
         self._done = {key for key, count in counts.items() if count > 0}
         once = [key for key in plan.ordered(set()) if counts.get(key, 0) == 1]
-        self._again = [once[i : i + BATCH_PARTS] for i in range(0, len(once), BATCH_PARTS)]
+        self._again = [once[i : i + batch] for i in range(0, len(once), batch)]
         self.second = not plan.ordered(self._done)
         self.done_bases = {key for key, count in counts.items() if count >= PART_SESSIONS}
 
@@ -244,7 +264,7 @@ class _PartVisits:
     def next(self) -> list[str]:
         if not self.second:
             keys = self._order(self._done)
-            first, more = keys[:BATCH_PARTS], len(keys) > BATCH_PARTS
+            first, more = keys[: self._batch], len(keys) > self._batch
             self._done.update(first)
             self._again.append(first)
             if not more:

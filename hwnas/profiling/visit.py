@@ -42,7 +42,8 @@ def measure(
         session: Name of the process in the profile; further ones get a number behind it.
         protocol: How to measure.
         seed: Seed of the visiting order.
-        until: Monotonic time at which to stop.
+        until: Monotonic time at which to stop; what the process takes to start, seconds
+            where a runtime is large, is added, so that the visit measures as long.
         definitions: What keys stand for.
         shapes: For a part, shapes of inputs that its model leaves open.
         on_round: Called after each round with models finished and models in all.
@@ -55,6 +56,7 @@ def measure(
         name = f"{session}.{attempt}" if attempt else session
         begin = time.monotonic()
         with target.open() as worker:
+            until += time.monotonic() - begin
             batch = Batch(worker, name, protocol, seed + attempt)
             visit = _Visit(profile, worker, name, batch, begin, definitions or {}, on_round)
             try:

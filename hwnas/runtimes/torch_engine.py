@@ -11,8 +11,8 @@ A device's options choose how a model runs:
   then captured in the same way: what ``reduce-overhead`` does, without its copies.
 - ``precision``: ``fp32`` (TF32 off); ``tf32`` and ``fp16`` on CUDA only.
 - ``cudnn_benchmark``: ``on`` (cuDNN times its algorithms) or ``off`` (it guesses).
-- ``layout``: ``contiguous`` or ``channels_last``. Without it, channels last for fp16,
-  where the tensor cores want it, and contiguous else.
+- ``layout``: ``contiguous`` or ``channels_last``. Without it, channels last on the CPU
+  and for fp16, whose kernels want it, and contiguous for fp32 on CUDA.
 
 A latency is the time from issuing an inference until its outputs are ready, inputs and
 outputs on the device: ``perf_counter`` around launch and synchronisation. That is what
@@ -91,8 +91,8 @@ def checked(options):
             allowed = ", ".join(ALLOWED[name])
             raise ValueError(f"option '{name}' of torch must be one of {allowed}: got '{value}'")
     found = {"provider": "cpu", "precision": "fp32", "cudnn_benchmark": "on", **(options or {})}
-    half = found["precision"] == "fp16"
-    found.setdefault("layout", "channels_last" if half else "contiguous")
+    last = found["provider"] == "cpu" or found["precision"] == "fp16"
+    found.setdefault("layout", "channels_last" if last else "contiguous")
     if found["provider"] == "cpu":
         if found["precision"] != "fp32":
             raise ValueError(

@@ -8,6 +8,7 @@ to ``--report`` at once; a further run skips it, and takes up one that was cut o
 """
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +38,7 @@ def add_wheels(folder: str | None) -> None:
     sys.path.append(str(path))
 
 
-def refuse(text: str) -> None:
+def refuse(text: str) -> NoReturn:
     """End with the exit code of a wrong request."""
     print(f"error: {text}", file=sys.stderr)
     sys.exit(2)
@@ -46,15 +47,17 @@ def refuse(text: str) -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/profile_gpu", description=__doc__)
     parser.add_argument("--modes", default="cuda-graph,cuda", help="providers, with commas")
-    parser.add_argument(
-        "--spaces", default="mobilenet,resnet", help="spaces, with semicolons or commas"
-    )
+    parser.add_argument("--spaces", default="mobilenet,resnet", help="spaces, with commas")
     parser.add_argument(
         "--budget",
         default="mobilenet=160s,resnet=100s",
         help="time for each space and mode, such as 90s, or by space",
     )
-    parser.add_argument("--networks", type=int, default=40, help="networks per space at most")
+    parser.add_argument(
+        "--networks",
+        default="mobilenet=40,resnet=20",
+        help="networks for each space at most, or by space",
+    )
     parser.add_argument("--precision", default="fp32", help="fp32, tf32 or fp16")
     parser.add_argument("--cudnn-benchmark", default="on", choices=("on", "off"))
     parser.add_argument("--runs", type=int, default=12, help="inferences of a visit, two dropped")
@@ -68,7 +71,7 @@ def arguments() -> argparse.Namespace:
     )
     given = parser.parse_args()
     if given.rehearse:
-        given.modes, given.spaces, given.budget, given.networks = "cpu", "resnet-32", "30s", 16
+        given.modes, given.spaces, given.budget, given.networks = "cpu", "resnet-32", "60s", "12"
     return given
 
 
@@ -80,6 +83,7 @@ class Job:
     """One mode: a device, its profile, and what is measured into it."""
 
     def __init__(self, mode: str, given: argparse.Namespace) -> None:
+        from hwnas.errors import RequestError
         from hwnas.profiles import Device, DeviceProfile
         from hwnas.runtimes import runtime
         from hwnas.targets import target
@@ -93,6 +97,10 @@ class Job:
         suffix += "-heuristic" if "cudnn_benchmark" in options else ""
         self.name = f"{place}-torch-{mode}{suffix}"
         device = Device(self.name, runtime="torch", precision=given.precision, options=options)
+        try:
+            importlib.import_module("hwnas.runtimes.torch_engine").checked(device.told)
+        except ValueError as error:
+            raise RequestError(str(error)) from None
         self.target = target(runtime("torch"), "local", 1, device.told)
         if self.name in DeviceProfile.names():
             self.profile = DeviceProfile.open(self.name, on_wait=say)
@@ -106,7 +114,7 @@ class Job:
 
         return torch.cuda.get_device_name(0)
 
-    def measure(self, space_name: str, budget_s: float) -> float:
+    def measure(self, space_name: str, budget_s: float, networks: int) -> float:
         """Seconds that profiling a space took."""
         from hwnas.cli.profile import check_here
         from hwnas.profiling import ProfilingSession, Progress
@@ -129,9 +137,10 @@ class Job:
             self.target,
             space(space_name),
             budget_s=budget_s,
-            networks=self.given.networks,
+            networks=networks,
             protocol=Protocol(runs=self.given.runs, tolerance=self.given.tolerance),
             batch_bytes=8 << 30,
+            batch_parts=250,
             on_progress=report,
         ).run()
         self.profile.compact()
@@ -175,8 +184,6 @@ class Job:
 
 def probe(job: Job) -> dict[str, Any]:
     """Whether models run and agree with ONNX Runtime, and how their times scatter."""
-    import importlib
-
     import numpy as np
 
     from hwnas.export.layers_onnx import architecture_to_onnx
@@ -224,20 +231,21 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def budget_of(space: str, text: str) -> float:
-    """The budget of a space, seconds."""
-    from hwnas.cli.common import seconds
-
+def of_space(option: str, space: str, text: str) -> str:
+    """What an option, one value or one by space, says for a space."""
     if "=" not in text:
-        return seconds(text)
+        return text
     by_space = dict(item.split("=", 1) for item in text.split(","))
-    if space not in by_space and space.partition(":")[0] not in by_space:
-        refuse(f"--budget names {', '.join(by_space)}, not '{space}'; add {space}=90s")
-    return seconds(by_space.get(space) or by_space[space.partition(":")[0]])
+    for name in (space, space.partition(":")[0]):
+        if name in by_space:
+            return by_space[name]
+    refuse(f"{option} names {', '.join(by_space)}, not '{space}'; add {space}=…")
 
 
 def run(given: argparse.Namespace) -> dict[str, Any]:
     """The report of the job."""
+    from hwnas.cli.common import seconds
+
     path = Path(given.report or Path(given.out) / "profile_gpu.json")
     report: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for mode in given.modes.split(","):
@@ -251,7 +259,11 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
             if name in own["spaces"] and not given.again:
                 say(f"{job.name} {name}: finished before; --again goes on with it")
                 continue
-            spent = job.measure(name, budget_of(name, given.budget))
+            spent = job.measure(
+                name,
+                seconds(of_space("--budget", name, given.budget)),
+                int(of_space("--networks", name, given.networks)),
+            )
             own["spaces"][name] = {"seconds": round(spent, 1), "at": now()}
             own["accuracy"] = job.fit()
             own["device"] = job.described()
