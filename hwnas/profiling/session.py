@@ -66,6 +66,8 @@ class ProfilingSession:
         seed: Seed of the networks and of the visiting orders.
         batch_bytes: Weights, twice, of the networks that one process holds at most, bytes;
             half as much is kept here, since making a large model takes a second.
+        network_share: Share of the budget that whole networks get; more where building
+            their sessions is slow.
         batch_parts: Blocks and kernels that one process holds at most, besides their edges;
             more where a process starts slowly, as on a GPU.
         on_progress: Called often.
@@ -83,6 +85,7 @@ class ProfilingSession:
         seed: int = 0,
         batch_bytes: int = BATCH_BYTES,
         batch_parts: int = BATCH_PARTS,
+        network_share: float = NETWORK_SHARE,
         on_progress: OnProgress | None = None,
     ) -> None:
         self._profile = profile
@@ -94,6 +97,7 @@ class ProfilingSession:
         self._seed = seed
         self._batch_bytes = batch_bytes
         self._batch_parts = batch_parts
+        self._share = network_share
         self._kept: dict[str, Part] = {}
         self._kept_bytes = 0
         self._on_progress = on_progress or (lambda progress: None)
@@ -142,11 +146,11 @@ class ProfilingSession:
         )
         network_s = 0.0
         while self._elapsed() < self._budget_s:
-            networks_turn = network_s <= NETWORK_SHARE * self._elapsed()
+            networks_turn = network_s <= self._share * self._elapsed()
             if visits.open() and (networks_turn or not parts.open()):
                 begin = self._elapsed()
                 batch = visits.next()
-                share = max(2.0, NETWORK_SHARE * self._budget_s / NETWORK_SESSIONS)
+                share = max(2.0, self._share * self._budget_s / NETWORK_SESSIONS)
                 self._visit(
                     "networks",
                     [self._network_part(item) for item in batch],
@@ -155,8 +159,8 @@ class ProfilingSession:
                 )
                 network_s += self._elapsed() - begin
             elif parts.open():
-                left = (1 - NETWORK_SHARE) * self._budget_s - (self._elapsed() - network_s)
-                if not parts.second and left < (1 - NETWORK_SHARE) * self._budget_s / 2:
+                left = (1 - self._share) * self._budget_s - (self._elapsed() - network_s)
+                if not parts.second and left < (1 - self._share) * self._budget_s / 2:
                     parts.turn_back()
                 keys = parts.next()
                 chosen = [part for key in keys if (part := plan.part(key)) is not None]

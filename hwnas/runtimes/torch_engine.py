@@ -1,7 +1,7 @@
 """torch behind the agent's small interface, on the CPU and on CUDA GPUs.
 
-It stands alone with ``torch_graph.py``, ``torch_ops.py`` and ``torch_shapes.py`` beside
-it (the standard library, numpy, onnx and torch), as ``ort_engine.py`` does.
+It stands alone with the other files ``torch_*.py`` beside it (the standard library,
+numpy, onnx and torch), as ``ort_engine.py`` does.
 
 A device's options choose how a model runs:
 
@@ -25,7 +25,6 @@ A GPU without work lowers its clocks. Before a burst that follows a pause of mor
 
 import contextlib
 import importlib.util
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -47,7 +46,12 @@ def _beside(name):
 
 
 graph = _beside("torch_graph")
-OPERATORS = {**_beside("torch_ops").OPERATORS, **_beside("torch_shapes").OPERATORS}
+OPERATORS = {
+    name: function
+    for file in ("torch_ops", "torch_windows", "torch_shapes")
+    for name, function in _beside(file).OPERATORS.items()
+}
+conditions = _beside("torch_conditions").conditions
 
 NAME = "torch"
 VERSION = torch.__version__
@@ -63,17 +67,6 @@ ALLOWED = {
 IDLE_NS, WAKE_NS = 50_000_000, 20_000_000
 WARM_UPS = 3
 FLUSH_BYTES = 256 << 20
-
-_SMI = {
-    "gpu": "name",
-    "gpu_driver": "driver_version",
-    "gpu_clock_mhz": "clocks.sm",
-    "gpu_clock_max_mhz": "clocks.max.sm",
-    "gpu_memory_clock_mhz": "clocks.mem",
-    "gpu_temperature_c": "temperature.gpu",
-    "gpu_power_w": "power.draw",
-    "gpu_power_limit_w": "power.limit",
-}
 
 _last = {"ns": 0, "cuda": False, "flush": None}
 
@@ -289,42 +282,3 @@ def flush():
     _last["flush"].add_(1)
     if _last["cuda"]:
         torch.cuda.synchronize()
-
-
-def _smi():
-    """What ``nvidia-smi`` says of the first GPU; ``None`` for what it does not."""
-    command = [
-        "nvidia-smi",
-        f"--query-gpu={','.join(_SMI.values())}",
-        "--format=csv,noheader,nounits",
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        fields = [text.strip() for text in done.stdout.splitlines()[0].split(",")]
-    except (OSError, subprocess.SubprocessError, IndexError):
-        fields = []
-    found = dict.fromkeys(_SMI)
-    for name, text in zip(_SMI, fields, strict=False):
-        if not text.startswith("["):
-            found[name] = float(text) if name.rsplit("_", 1)[-1] in ("mhz", "c", "w") else text
-    return found
-
-
-def conditions(options=None):
-    """How it runs, and for a CUDA provider on which GPU, in which state; ``None`` if unknown."""
-    given = options or {}
-    found = {
-        "provider": given.get("provider", "cpu"),
-        "precision": given.get("precision", "fp32"),
-    }
-    if found["provider"] == "cpu":
-        return found
-    found |= _smi()
-    found |= {
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
-        "cudnn_benchmark": given.get("cudnn_benchmark", "on"),
-    }
-    if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name(0)
-    return found

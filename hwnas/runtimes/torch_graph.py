@@ -6,7 +6,7 @@ they are known by running each call on the meta device while building, and whate
 depends on constants alone is computed once. A batch normalisation behind a convolution
 folds into its weights; nothing else is fused.
 
-Stands alone beside ``torch_ops.py`` (torch, numpy and onnx), as the engine does.
+Stands alone (torch and onnx), as the engine does.
 """
 
 import operator
@@ -157,7 +157,7 @@ class Builder:
         if lacking:
             raise ValueError(
                 f"the runtime torch has no operator {', '.join(lacking)}; "
-                "allowed: those of hwnas/runtimes/torch_ops.py. Add it there, "
+                "allowed: those of hwnas/runtimes/torch_*.py. Add it there, "
                 "or use a device with the runtime onnxruntime"
             )
         for node in model.graph.node:

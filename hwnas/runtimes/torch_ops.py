@@ -1,5 +1,6 @@
 """ONNX operators as torch calls, by operator type (opset 13 to 23, static shapes).
 
+Those of images are in ``torch_windows.py``, those that move or reduce in ``torch_shapes.py``.
 Each function takes a :class:`torch_graph.Step` and gives the values of the node's
 outputs. What an operator needs as numbers (a shape, axes, bounds) must be constant.
 """
@@ -152,118 +153,6 @@ def _gemm(s):
 @operator("Einsum")
 def _einsum(s):
     return s.call(torch.einsum, s.attribute("equation"), *s.values())
-
-
-def _window(s, x, kernel):
-    """Strides, dilations and pads (begin and end of each axis) of a window over an image."""
-    rank = len(kernel)
-    strides = list(s.attribute("strides", [1] * rank))
-    dilations = list(s.attribute("dilations", [1] * rank))
-    pads = list(s.attribute("pads", [0] * (2 * rank)))
-    auto = s.attribute("auto_pad", "NOTSET")
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        begin, end = [], []
-        for size, k, stride, dilation in zip(x.shape[2:], kernel, strides, dilations, strict=True):
-            total = max(0, (-(-size // stride) - 1) * stride + dilation * (k - 1) + 1 - size)
-            small, large = total // 2, total - total // 2
-            begin.append(small if auto == "SAME_UPPER" else large)
-            end.append(large if auto == "SAME_UPPER" else small)
-        pads = begin + end
-    return strides, dilations, pads[:rank], pads[rank:]
-
-
-def _padded(s, x, begin, end, value=0.0):
-    amounts = [a for pair in zip(reversed(begin), reversed(end), strict=True) for a in pair]
-    return s.call(F.pad, x, amounts, value=value)
-
-
-_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-
-
-@operator("Conv")
-def _conv(s):
-    x, weight, bias = s.value(0), s.value(1), s.value(2)
-    strides, dilations, begin, end = _window(s, x, weight.shape[2:])
-    if begin != end:
-        x, begin = _padded(s, x, begin, end), [0] * len(begin)
-    function = _CONVOLUTIONS[weight.rank - 2]
-    rest = (strides, begin, dilations, s.attribute("group", 1))
-    found = s.call(function, x, weight, bias, *rest)
-    if weight.node is None and (bias is None or bias.node is None):
-        found.convolution = (function, x, weight, bias, rest)
-    return found
-
-
-@operator("ConvTranspose")
-def _conv_transpose(s):
-    x, weight, bias = s.value(0), s.value(1), s.value(2)
-    if s.attribute("auto_pad", "NOTSET") != "NOTSET" or s.attribute("output_shape"):
-        raise s.refused("only explicit pads are known, not auto_pad or output_shape")
-    strides, dilations, begin, end = _window(s, x, weight.shape[2:])
-    extra = list(s.attribute("output_padding", [0] * len(begin)))
-    function = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}[x.rank - 2]
-    pads = begin if begin == end else [0] * len(begin)
-    found = s.call(
-        function, x, weight, bias, strides, pads, extra, s.attribute("group", 1), dilations
-    )
-    return found if begin == end else _padded(s, found, [-a for a in begin], [-a for a in end])
-
-
-def _pool_window(s):
-    x = s.value(0)
-    kernel = list(s.attribute("kernel_shape"))
-    strides, dilations, begin, end = _window(s, x, kernel)
-    inside = begin == end and all(2 * a <= k for a, k in zip(begin, kernel, strict=True))
-    return x, kernel, strides, dilations, begin, end, inside
-
-
-@operator("MaxPool")
-def _max_pool(s):
-    if s.outputs > 1:
-        raise s.refused("indices as a second output are not known")
-    x, kernel, strides, dilations, begin, end, inside = _pool_window(s)
-    if not inside:
-        x, begin = _padded(s, x, begin, end, -math.inf), [0] * len(kernel)
-    function = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[len(kernel)]
-    ceil = bool(s.attribute("ceil_mode", 0))
-    return s.call(function, x, kernel, strides, begin, dilations, ceil)
-
-
-@operator("AveragePool")
-def _average_pool(s):
-    x, kernel, strides, dilations, begin, end, inside = _pool_window(s)
-    if any(item != 1 for item in dilations):
-        raise s.refused("dilations are not known")
-    function = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(kernel)]
-    ceil, count = bool(s.attribute("ceil_mode", 0)), bool(s.attribute("count_include_pad", 0))
-    if inside:
-        return s.call(function, x, kernel, strides, begin, ceil, count)
-    none = [0] * len(kernel)
-    found = s.call(function, _padded(s, x, begin, end), kernel, strides, none, ceil)
-    if count:
-        return found
-    ones = torch.ones((1, 1, *x.shape[2:]), dtype=x.tensor.dtype)
-    amounts = [a for pair in zip(reversed(begin), reversed(end), strict=True) for a in pair]
-    share = function(F.pad(ones, amounts), kernel, strides, none, ceil)
-    return s.call(torch.mul, found, s.builder.held(share.reciprocal()))
-
-
-@operator("GlobalAveragePool")
-def _global_average_pool(s):
-    return s.call(torch.mean, s.value(0), list(range(2, s.value(0).rank)), keepdim=True)
-
-
-@operator("GlobalMaxPool")
-def _global_max_pool(s):
-    return s.call(torch.amax, s.value(0), list(range(2, s.value(0).rank)), keepdim=True)
-
-
-@operator("LRN")
-def _lrn(s):
-    if s.attribute("size") % 2 == 0:
-        raise s.refused(f"size must be odd, received {s.attribute('size')}")
-    numbers = (s.attribute("alpha", 1e-4), s.attribute("beta", 0.75), s.attribute("bias", 1.0))
-    return s.call(F.local_response_norm, s.value(0), s.attribute("size"), *numbers)
 
 
 @operator("BatchNormalization")

@@ -1,12 +1,11 @@
 """ONNX operators that move, join, reduce and convert tensors, as torch calls.
 
-The second half of ``torch_ops.py``, which says how these functions are called.
+A part of ``torch_ops.py``, which says how these functions are called.
 """
 
 import math
 
 import torch
-import torch.nn.functional as F
 
 OPERATORS = {}
 
@@ -171,81 +170,6 @@ def _expand(s):
 @operator("Tile")
 def _tile(s):
     return s.call(torch.tile, s.value(0), s.integers(1))
-
-
-@operator("Pad")
-def _pad(s):
-    x, pads, axes = s.value(0), s.integers(1), s.integers(3)
-    axes = list(range(x.rank)) if axes is None else [axis % x.rank for axis in axes]
-    begin, end = (
-        dict(zip(axes, pads, strict=False)),
-        dict(zip(axes, pads[len(axes) :], strict=True)),
-    )
-    touched = [axis for axis in range(x.rank) if begin.get(axis) or end.get(axis)]
-    mode = s.attribute("mode", "constant")
-    # torch pads by reflection only the last axes, and only one to three of them.
-    first = min(touched, default=x.rank) if mode == "constant" else min([*touched, x.rank - 2])
-    amounts = [
-        pads.get(axis, 0) for axis in range(x.rank - 1, first - 1, -1) for pads in (begin, end)
-    ]
-    if not touched:
-        return x
-    if mode == "constant":
-        return s.call(F.pad, x, amounts, value=s.number(2) or 0)
-    if mode not in ("reflect", "edge"):
-        raise s.refused(f"mode '{mode}' is not known; allowed: constant, reflect, edge")
-    return s.call(F.pad, x, amounts, mode={"reflect": "reflect", "edge": "replicate"}[mode])
-
-
-@operator("Resize")
-def _resize(s):
-    x, scales, sizes = s.value(0), s.constant(2), s.integers(3)
-    if s.attribute("axes") is not None or x.rank != 4:
-        raise s.refused("only images of four axes without 'axes' are known")
-    factors = None
-    if sizes is None:
-        factors = [float(item) for item in scales.reshape(-1)]
-        sizes = [int(n * factor) for n, factor in zip(x.shape, factors, strict=True)]
-    mode = s.attribute("mode", "nearest")
-    place = s.attribute("coordinate_transformation_mode", "half_pixel")
-    nearest = s.attribute("nearest_mode", "round_prefer_floor")
-    if tuple(sizes[:2]) != x.shape[:2]:
-        raise s.refused("only height and width can be resized")
-    if mode == "nearest":
-        whole = all(n % m == 0 for n, m in zip(sizes[2:], x.shape[2:], strict=True))
-        if (place, nearest) == ("asymmetric", "floor") or (place == "half_pixel" and whole):
-            return s.call(F.interpolate, x, size=sizes[2:], mode="nearest")
-    elif mode in ("linear", "cubic") and place in ("half_pixel", "align_corners"):
-        if mode == "cubic" and s.attribute("cubic_coeff_a", -0.75) != -0.75:
-            raise s.refused("cubic_coeff_a must be -0.75")
-        return s.call(
-            F.interpolate,
-            x,
-            size=sizes[2:],
-            mode={"linear": "bilinear", "cubic": "bicubic"}[mode],
-            align_corners=place == "align_corners",
-        )
-    raise s.refused(f"mode '{mode}' with '{place}' and '{nearest}' is not known")
-
-
-@operator("DepthToSpace")
-def _depth_to_space(s):
-    x, b = s.value(0), s.attribute("blocksize")
-    if s.attribute("mode", "DCR") == "CRD":
-        return s.call(F.pixel_shuffle, x, b)
-    n, c, h, w = x.shape
-    x = s.call(torch.reshape, x, [n, b, b, c // b**2, h, w])
-    x = s.call(torch.permute, x, [0, 3, 4, 1, 5, 2])
-    return s.call(torch.reshape, x, [n, c // b**2, h * b, w * b])
-
-
-@operator("SpaceToDepth")
-def _space_to_depth(s):
-    x, b = s.value(0), s.attribute("blocksize")
-    n, c, h, w = x.shape
-    x = s.call(torch.reshape, x, [n, c, h // b, b, w // b, b])
-    x = s.call(torch.permute, x, [0, 3, 5, 1, 2, 4])
-    return s.call(torch.reshape, x, [n, c * b * b, h // b, w // b])
 
 
 def _sum_square(x, axes, keepdim):

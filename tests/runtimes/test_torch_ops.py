@@ -119,67 +119,6 @@ def test_clip(low, high):
     check("Clip", X, *bounds, constants=(1, 2))
 
 
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {},
-        {"pads": [1, 1, 1, 1], "strides": [2, 2]},
-        {"pads": [0, 1, 2, 0]},
-        {"dilations": [2, 2], "pads": [2, 2, 2, 2]},
-        {"auto_pad": "SAME_UPPER", "strides": [2, 3]},
-        {"auto_pad": "SAME_LOWER", "strides": [2, 2]},
-        {"auto_pad": "VALID"},
-    ],
-    ids=str,
-)
-def test_convolutions(attributes):
-    check("Conv", X, W, (6,), constants=(1, 2), tolerance=1e-4, **attributes)
-
-
-def test_grouped_and_other_convolutions():
-    check("Conv", X, (8, 2, 3, 3), constants=(1,), group=2, tolerance=1e-4)
-    check("Conv", X, (4, 1, 5, 1), constants=(1,), group=4, tolerance=1e-4)
-    check("Conv", X, W, tolerance=1e-4)
-    check("Conv", (1, 4, 9), (6, 4, 3), constants=(1,), tolerance=1e-4)
-    check("Conv", (1, 2, 5, 5, 5), (3, 2, 2, 2, 2), constants=(1,), tolerance=1e-4)
-
-
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {},
-        {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
-        {"strides": [2, 2], "pads": [0, 1, 1, 0]},
-        {"dilations": [2, 2]},
-        {"group": 2},
-    ],
-    ids=str,
-)
-def test_transposed_convolutions(attributes):
-    check("ConvTranspose", X, (4, 3, 3, 3), constants=(1,), tolerance=1e-4, **attributes)
-
-
-@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {},
-        {"strides": [2, 2], "pads": [1, 1, 1, 1]},
-        {"strides": [2, 2], "pads": [0, 0, 1, 1]},
-        {"pads": [2, 2, 2, 2]},
-        {"strides": [2, 2], "ceil_mode": 1},
-        {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
-    ],
-    ids=str,
-)
-def test_pools(op, attributes):
-    check(op, X, kernel_shape=[3, 3], **attributes)
-    if op == "AveragePool":
-        check(op, X, kernel_shape=[3, 3], count_include_pad=1, **attributes)
-    else:
-        check(op, X, kernel_shape=[2, 2], dilations=[2, 2])
-
-
 @pytest.mark.parametrize("trans", [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 1.0), (0.5, 2.0)])
 def test_gemm(trans, alpha, beta):

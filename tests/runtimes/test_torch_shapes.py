@@ -101,35 +101,6 @@ def test_gathers():
     check("GatherElements", (3, 3), np.array([[0, 1, 2]], np.int64), axis=0)
 
 
-@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
-def test_pads(mode):
-    check("Pad", X, whole(0, 0, 1, 2, 0, 0, 2, 1), constants=(1,), mode=mode)
-    check("Pad", X, whole(1, 1), None, whole(3), constants=(1, 3), mode=mode)
-    check("Pad", X, whole(*[0] * 8), constants=(1,), mode=mode)
-    check("Pad", X, whole(0, 1, 0, 0, 0, 2, 0, 0), np.float32(3), constants=(1, 2))
-
-
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        {"mode": "nearest"},
-        {
-            "mode": "nearest",
-            "coordinate_transformation_mode": "asymmetric",
-            "nearest_mode": "floor",
-        },
-        {"mode": "linear"},
-        {"mode": "linear", "coordinate_transformation_mode": "align_corners"},
-        {"mode": "cubic", "cubic_coeff_a": -0.75},
-    ],
-    ids=str,
-)
-def test_resizes(attributes):
-    scales, sizes = np.float32([1, 1, 2, 2]), whole(1, 4, 12, 16)
-    check("Resize", X, None, scales, constants=(2,), tolerance=1e-4, **attributes)
-    check("Resize", X, None, None, sizes, constants=(3,), tolerance=1e-4, **attributes)
-
-
 @pytest.mark.parametrize(
     "op",
     "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare "
@@ -148,12 +119,6 @@ def test_other_reductions():
     check("ReduceSum", X, constants=(1,), noop_with_empty_axes=1)
     check("ArgMax", X, axis=1)
     check("ArgMin", X, axis=-1, keepdims=0)
-
-
-def test_images_to_channels_and_back():
-    check("SpaceToDepth", X, blocksize=2)
-    check("DepthToSpace", X, blocksize=2)
-    check("DepthToSpace", X, blocksize=2, mode="CRD")
 
 
 def test_types():
@@ -176,16 +141,6 @@ def test_constants_and_shapes():
 
 def test_what_is_not_known_is_said():
     for op, inputs, attributes, says in (
-        (
-            "Resize",
-            (X, None, np.float32([1, 1, 2, 2])),
-            {
-                "antialias": 1,
-                "mode": "nearest",
-                "coordinate_transformation_mode": "pytorch_half_pixel",
-            },
-            "is not known",
-        ),
         ("Cast", (X,), {"to": TensorProto.BFLOAT16}, "BFLOAT16"),
         ("CumSum", (X, whole(0)), {"exclusive": 1}, "exclusive"),
     ):

@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--networks",
-        default="mobilenet=40,resnet=20",
+        default="mobilenet=28,resnet=16",
         help="networks for each space at most, or by space",
     )
     parser.add_argument("--precision", default="fp32", help="fp32, tf32 or fp16")
@@ -138,9 +138,14 @@ class Job:
             space(space_name),
             budget_s=budget_s,
             networks=networks,
-            protocol=Protocol(runs=self.given.runs, tolerance=self.given.tolerance),
+            protocol=Protocol(
+                runs=self.given.runs,
+                tolerance=self.given.tolerance,
+                timeout_s=300.0 if self.mode == "cuda-compile" else 60.0,
+            ),
             batch_bytes=8 << 30,
             batch_parts=250,
+            network_share=0.5,
             on_progress=report,
         ).run()
         self.profile.compact()
