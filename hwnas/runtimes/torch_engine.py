@@ -55,7 +55,8 @@ conditions = _beside("torch_conditions").conditions
 
 NAME = "torch"
 VERSION = torch.__version__
-LIMIT_MEMORY = False  # CUDA reserves address space far beyond the memory
+# CUDA reserves address space far beyond the memory.
+LIMIT_MEMORY = not torch.cuda.is_available()
 
 PROVIDERS = ("cpu", "cuda", "cuda-graph", "cuda-compile")
 ALLOWED = {

@@ -117,6 +117,24 @@ def test_the_caches_of_the_processor_are_flushed():
     torch_engine.flush()
 
 
+def test_the_clocks_come_up_before_a_burst_that_follows_a_pause(monkeypatch):
+    """A session that thinks it is on a GPU; the first inference is never preceded."""
+    session, now, steps = Session(one("Abs")), [10**12], []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch_engine.time, "perf_counter_ns", lambda: now[0])
+    monkeypatch.setattr(torch_engine, "_last", dict(torch_engine._last, ns=0))
+
+    def step():
+        steps.append(now[0])
+        now[0] += 5_000_000
+
+    session._cuda, session._step = True, step
+    assert session.time(1) == [5_000_000] and len(steps) == 1
+    assert len(session.time(2)) == 2 and len(steps) == 3
+    now[0] += torch_engine.IDLE_NS + 1
+    assert len(session.time(2)) == 2 and len(steps) == 5 + torch_engine.WAKE_NS // 5_000_000
+
+
 def test_a_worker_measures_with_it():
     with LocalTarget(runtime("torch"), options={"provider": "cpu"}).open() as worker:
         assert worker.hello["runtime"] == "torch"
