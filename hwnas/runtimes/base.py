@@ -14,7 +14,8 @@ class Runtime(Protocol):
     """An engine that runs ONNX models.
 
     One that runs them in more than one way also has ``providers`` and ``precisions``,
-    tuples of the texts that a device may give (``("cpu",)`` and ``("fp32",)`` else).
+    tuples of the texts that a device may give (``("cpu",)`` and ``("fp32",)`` else), and
+    ``why_not_with(options)``, why it cannot be used here in that way.
     """
 
     name: str
@@ -64,3 +65,13 @@ def refuse_unknown(runtime: Runtime, options: Mapping[str, str]) -> None:
                 f"{name} must be {' or '.join(allowed)} on the runtime {runtime.name}, "
                 f"received '{options[name]}'"
             )
+
+
+def why_not(runtime: Runtime, options: Mapping[str, str]) -> str | None:
+    """Why a runtime cannot be used here with a device's options, or ``None``."""
+    ask = getattr(runtime, "why_not_with", None)
+    reason = runtime.why_not()
+    if reason is not None or ask is None:
+        return reason
+    found: str | None = ask(options)
+    return found

@@ -33,6 +33,16 @@ class TorchRuntime:
             return "torch is not installed: pip install torch"
         return None
 
+    def why_not_with(self, options: Mapping[str, str]) -> str | None:
+        """Why it cannot be used here in the way that a device's options say, or ``None``."""
+        if options.get("provider", "cpu") == "cpu" and options.get("precision", "fp32") == "fp32":
+            return None  # without loading torch
+        try:
+            self._module().checked(dict(options))
+        except ValueError as error:
+            return str(error)
+        return None
+
     def _module(self) -> ModuleType:
         reason = self.why_not()
         if reason is not None:

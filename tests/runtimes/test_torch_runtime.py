@@ -4,6 +4,7 @@ from collections import Counter
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from hwnas.errors import MissingExtraError, RequestError, RuntimeFailure
 from hwnas.export.bags import fusion_rules
@@ -12,7 +13,7 @@ from hwnas.export.parts_onnx import block_part, canary_model
 from hwnas.export.trained import network_to_onnx
 from hwnas.kernels import FUSION
 from hwnas.nets import Network
-from hwnas.runtimes import runtime, torch_engine
+from hwnas.runtimes import runtime, torch_engine, why_not
 from hwnas.spaces import BlockSpec, space
 from hwnas.spaces.architecture import PlacedBlock
 from hwnas.targets import target
@@ -121,3 +122,10 @@ def test_its_providers_are_those_of_the_engine():
         target(own, "local", 1, {"provider": provider, "precision": "fp32"})
     with pytest.raises(RequestError, match="provider must be cpu or cuda .* received 'tensorrt'"):
         target(own, "local", 1, {"provider": "tensorrt"})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing where no GPU is")
+def test_a_device_on_a_gpu_is_not_available_without_one():
+    reason = why_not(runtime("torch"), {"provider": "cuda-graph", "precision": "fp32"})
+    assert "needs a CUDA GPU" in reason and "use provider cpu" in reason
+    assert "needs a CUDA provider" in why_not(runtime("torch"), {"precision": "fp16"})
