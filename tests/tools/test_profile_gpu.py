@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import subprocess
@@ -47,6 +48,22 @@ def test_the_probe_compares_with_onnx_runtime_and_shows_the_scatter(tmp_path):
     found = json.loads(done.stdout)["cpu-torch-cpu"]["probe"]
     assert set(found) == {"conditions", "call", "canary", "resnet-32"}
     assert found["resnet-32"]["relative_error"] < 1e-4
+
+
+def test_the_accuracy_is_told_for_all_and_by_space(sim):
+    spec = importlib.util.spec_from_file_location(
+        "profile_gpu", SCRIPT.with_name("bench") / "profile_gpu.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    job = object.__new__(module.Job)
+    job.name, job.profile = "sim", DeviceProfile.open("sim")
+    found = job.fit()
+    assert found["resnet-32"]["mape_pct"] == pytest.approx(found["all"]["mape_pct"])
+    assert {"flops", "table_sum"} <= set(found["resnet-32"]["baselines"])
+    assert found["all"]["noise_floor_pct"] is not None
+    described = job.described()
+    assert described["conditions"]["runtime"] == "simulated" and described["failures"] == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing where no GPU is")

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -156,19 +157,18 @@ class Job:
         from hwnas.cli.profile import fitted
         from hwnas.errors import ProfileError
         from hwnas.predictors import LatencyPredictor, evaluate
-        from hwnas.profiles import ProfiledBags
         from hwnas.profiling.bags import profiled_bags
 
         try:
             found = {"all": fitted(self.profile)}
         except ProfileError as error:
             return {"failed": str(error)}
-        bags = profiled_bags(self.profile.read(), "torch")
+        bags = profiled_bags(self.profile.read(), self.profile.device.runtime)
         predictor = LatencyPredictor.load(self.profile.predictor_path)
         for name in sorted({item.space for item in bags.networks}):
             own = [item for item in bags.networks if item.space == name]
             try:
-                found[name] = evaluate(predictor, ProfiledBags(bags.kernels, own))
+                found[name] = evaluate(predictor, replace(bags, networks=own))
             except ProfileError as error:
                 found[name] = {"failed": str(error)}
         return found
@@ -270,9 +270,10 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
                 int(of_space("--networks", name, given.networks)),
             )
             own["spaces"][name] = {"seconds": round(spent, 1), "at": now()}
-            own["accuracy"] = job.fit()
-            own["device"] = job.described()
             save(report, path)
+        own["accuracy"] = job.fit()
+        own["device"] = job.described()
+        save(report, path)
     return report
 
 
