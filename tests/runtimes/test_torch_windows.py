@@ -76,6 +76,10 @@ def test_convolutions(attributes):
 def test_grouped_and_other_convolutions():
     check("Conv", X, (8, 2, 3, 3), constants=(1,), group=2, tolerance=1e-4)
     check("Conv", X, (4, 1, 5, 1), constants=(1,), group=4, tolerance=1e-4)
+    check("Conv", X, (4, 1, 1, 1), (4,), constants=(1, 2), group=4)
+    check("Conv", X, (4, 1, 1, 1), constants=(1,), group=4)
+    check("Conv", X, (4, 1, 1, 1), constants=(1,), group=4, strides=[2, 2])
+    check("Conv", X, (4, 1, 1, 1), constants=(1,), group=4, pads=[1, 1, 1, 1])
     check("Conv", X, W, tolerance=1e-4)
     check("Conv", (1, 4, 9), (6, 4, 3), constants=(1,), tolerance=1e-4)
     check("Conv", (1, 2, 5, 5, 5), (3, 2, 2, 2, 2), constants=(1,), tolerance=1e-4)
