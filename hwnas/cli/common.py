@@ -63,7 +63,7 @@ def target_of(profile: "DeviceProfile") -> "Target":
     from hwnas.targets import target
 
     device = profile.device
-    return target(runtime(device.runtime), device.transport, device.threads)
+    return target(runtime(device.runtime), device.transport, device.threads, device.told)
 
 
 def seconds(text: str) -> float:

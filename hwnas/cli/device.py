@@ -30,12 +30,12 @@ def latency_range(latencies_ms: Sequence[float]) -> dict[str, float] | None:
 def describe(name: str) -> dict[str, Any]:
     """What is known of a device, as ``device list --json`` gives it."""
     from hwnas.profiles import DeviceProfile
-    from hwnas.runtimes import runtime
+    from hwnas.runtimes import runtime, why_not
 
     profile = DeviceProfile.open(name)
     device = profile.device
     try:
-        why = runtime(device.runtime).why_not()
+        why = why_not(runtime(device.runtime), device.told)
     except HwnasError as error:
         why = str(error)
     records = profile.read()
@@ -127,6 +127,11 @@ def _show_profile(name: str, held: dict[str, Any]) -> None:
         "sessions": f"{held['sessions']}, {_when(held['first_at'])} to {_when(held['last_at'])}",
         "parts": ", ".join(f"{count} {verdict}" for verdict, count in held["parts"].items()),
     }
+    if values["gpu"] != "unknown":
+        lines["gpu"] = (
+            f"{values['gpu']}, driver {values['gpu_driver']}, CUDA {values['cuda']}, "
+            f"cuDNN {values['cudnn']}; {values['provider']}, {values['precision']}"
+        )
     if held["fit_needed"]:
         lines["predictor"] = (
             "fitted on other measurements than these" if held["fitted"] else "not fitted"
@@ -230,14 +235,13 @@ def new(
     from hwnas.runtimes import runtime
     from hwnas.targets import target
 
-    target(runtime(runtime_name), transport, threads)
     cores = os.cpu_count() or threads
     if transport == "local" and threads > cores:
         raise RequestError(f"threads must be at most the {cores} cores here, received {threads}")
     options = {"provider": provider} if provider else {}
-    profile = DeviceProfile.create(
-        Device(name, runtime_name, transport, threads, precision, options)
-    )
+    made = Device(name, runtime_name, transport, threads, precision, options)
+    target(runtime(runtime_name), transport, threads, made.told)
+    profile = DeviceProfile.create(made)
     if as_json:
         print_json({"devices": [describe(name)]})
     else:

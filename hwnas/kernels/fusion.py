@@ -73,5 +73,11 @@ ONNXRUNTIME_CPU = FusionRules(
     channel_block=16,
 )
 
-FUSION: Mapping[str, FusionRules] = {"onnxruntime": ONNXRUNTIME_CPU}
+TORCH = FusionRules(
+    removed=frozenset({"Identity", "Dropout", "Constant", "ConstantOfShape"}),
+    folded={"Conv": frozenset({"BatchNormalization"})},
+)
+"""What ``runtimes/torch_graph.py`` folds; torch itself runs each operator as a kernel."""
+
+FUSION: Mapping[str, FusionRules] = {"onnxruntime": ONNXRUNTIME_CPU, "torch": TORCH}
 """Fusion rules by runtime name."""

@@ -29,10 +29,17 @@ LABELS = {
     "governor": "frequency governor",
     "system": "system",
     "affinity": "CPU affinity",
+    "provider": "provider",
+    "precision": "precision",
+    "gpu": "GPU",
+    "gpu_driver": "GPU driver",
+    "cuda": "CUDA version",
+    "cudnn": "cuDNN version",
+    "cudnn_benchmark": "choice of cuDNN algorithms by timing",
 }
 """What is compared, by the name under which a session stores it."""
 
-REFUSED = ("runtime", "version", "threads", "batch")
+REFUSED = ("runtime", "version", "threads", "batch", "provider", "precision")
 """Where a difference means that the latencies do not hold."""
 
 

@@ -10,6 +10,7 @@ from hwnas.files import write_text
 
 SCHEMA = 1
 LONGEST_NAME = 64
+PRECISIONS = ("fp32", "tf32", "fp16")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Device:
         runtime: Name of the runtime.
         transport: How to reach it.
         threads: Threads of one inference.
-        precision: ``fp32``.
+        precision: ``fp32``, ``tf32`` or ``fp16``, as far as the runtime has it.
+        options: What the runtime is told besides, ``provider`` for one. Which providers and
+            precisions a runtime has is checked where it is used (``targets.target``).
     """
 
     name: str
@@ -44,11 +47,15 @@ class Device:
             raise RequestError(f"a device's name has at most {LONGEST_NAME} characters")
         if self.threads < 1:
             raise RequestError(f"threads must be at least 1, received {self.threads}")
-        if self.precision != "fp32":
-            raise RequestError(f"precision must be fp32, received '{self.precision}'")
-        provider = self.options.get("provider", "cpu")
-        if provider != "cpu":
-            raise RequestError(f"provider must be cpu, received '{provider}'")
+        if self.precision not in PRECISIONS:
+            raise RequestError(
+                f"precision must be {' or '.join(PRECISIONS)}, received '{self.precision}'"
+            )
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What the runtime is told: the options and the precision."""
+        return {**self.options, "precision": self.precision}
 
     def to_toml(self) -> str:
         """The text of ``device.toml``."""

@@ -17,9 +17,9 @@ from hwnas.profiling.plan import PartPlan, plan_networks
 from hwnas.profiling.protocol import Protocol, Standing
 from hwnas.profiling.turns import (
     NETWORK_SESSIONS,
-    NETWORK_SHARE,
     NETWORKS,
     PARTS,
+    Shares,
     Turn,
     Turns,
 )
@@ -66,6 +66,7 @@ class ProfilingSession:
         protocol: How one batch is measured.
         informed: Whether the networks to fit on are those that tell most; else random ones.
         seed: Seed of the networks and of the visiting orders.
+        shares: How the session is cut into visits.
         on_progress: Called often.
     """
 
@@ -80,6 +81,7 @@ class ProfilingSession:
         informed: bool = True,
         protocol: Protocol | None = None,
         seed: int = 0,
+        shares: Shares | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         self._profile = profile
@@ -90,6 +92,7 @@ class ProfilingSession:
         self._informed = informed
         self._protocol = protocol or Protocol()
         self._seed = seed
+        self._shares = shares or Shares()
         self._on_progress = on_progress or (lambda progress: None)
         self._begin = time.monotonic()
 
@@ -127,9 +130,9 @@ class ProfilingSession:
         networks = plan_networks(
             self._space, self._network_count, self._seed, bags if self._informed else None
         )
-        turns = Turns(self._space, networks, PartPlan(bags, self._seed), self._seed)
+        turns = Turns(self._space, networks, PartPlan(bags, self._seed), self._seed, self._shares)
         # Half of the time of the parts is for new ones, the rest for seeing them again.
-        parts_s = (1 - NETWORK_SHARE) * self._budget_s
+        parts_s = (1 - self._shares.networks) * self._budget_s
         spent = {NETWORKS: 0.0, PARTS: 0.0}
         while (begin := self._elapsed()) < self._budget_s:
             turn = turns.next(
@@ -140,7 +143,7 @@ class ProfilingSession:
             if turn is None:
                 break
             if turn.phase == NETWORKS:
-                share_s = NETWORK_SHARE * self._budget_s / NETWORK_SESSIONS
+                share_s = self._shares.networks * self._budget_s / NETWORK_SESSIONS
             else:
                 share_s = parts_s - spent[PARTS]
             seen = self._visit(turn, f"s{records.next_session():04d}", max(2.0, share_s))

@@ -21,12 +21,24 @@ from hwnas.spaces.space import SearchSpace
 
 PART_SESSIONS = 2
 NETWORK_SESSIONS = 4
-NETWORK_SHARE = 0.35
-"""Share of the time that whole networks get."""
-
-BATCH_BYTES = 256 * 2**20
-BATCH_PARTS = 100
 NETWORKS, PARTS = "networks", "blocks and kernels"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How a session is cut into visits.
+
+    Args:
+        networks: Share of the time that whole networks get; more where building
+            their sessions is slow.
+        batch_bytes: Weights, twice, of the networks that one process holds at most, bytes.
+        batch_parts: Blocks and kernels that one process holds at most, besides their
+            edges; more where a process starts slowly, as on a GPU.
+    """
+
+    networks: float = 0.35
+    batch_bytes: int = 256 * 2**20
+    batch_parts: int = 100
 
 
 @dataclass(frozen=True)
@@ -70,11 +82,18 @@ class Turns:
         networks: The networks to measure.
         plan: The parts.
         seed: The user's.
+        shares: Sizes of the visits.
     """
 
     def __init__(
-        self, space: SearchSpace, networks: Sequence[PlannedNetwork], plan: PartPlan, seed: int
+        self,
+        space: SearchSpace,
+        networks: Sequence[PlannedNetwork],
+        plan: PartPlan,
+        seed: int,
+        shares: Shares | None = None,
     ) -> None:
+        self._shares = shares or Shares()
         self._space = space
         self._networks = networks
         self._plan = plan
@@ -106,7 +125,8 @@ class Turns:
             if phase is not None and item.failure is None:
                 spent[phase] += VISIT_MS + item.rounds * Protocol().runs * item.median_ms
         networks = self._network_turn(counts)
-        if networks and (not parts_first or spent[NETWORKS] <= NETWORK_SHARE * sum(spent.values())):
+        due = spent[NETWORKS] <= self._shares.networks * sum(spent.values())
+        if networks and (due or not parts_first):
             return networks
         turns = (self._first_visit, self._second_visit)
         for turn in turns if new_parts else reversed(turns):
@@ -124,7 +144,7 @@ class Turns:
         for item in self._networks:
             if counts[item.key] == least:
                 size += 8 * item.architecture.parameters
-                if batch and size > BATCH_BYTES:
+                if batch and size > self._shares.batch_bytes:
                     break
                 batch.append(item)
         return Turn(
@@ -141,7 +161,7 @@ class Turns:
             part = self._plan.part(key)
             # A kernel that cannot stand alone has no model.
             chosen += [] if part is None else [part]
-            if len(chosen) == BATCH_PARTS:
+            if len(chosen) == self._shares.batch_parts:
                 break
         return self._part_turn(chosen, counts, 0)
 
@@ -151,7 +171,8 @@ class Turns:
             for item in records.observations
             if item.key in self._part_keys and 0 < counts[item.key] < PART_SESSIONS
         )
-        together = [key for session, key in once if session == once[0][0]][:BATCH_PARTS]
+        together = [key for session, key in once if session == once[0][0]]
+        together = together[: self._shares.batch_parts]
         chosen = [part for key in together if (part := self._plan.part(key)) is not None]
         return self._part_turn(chosen, counts, 1)
 

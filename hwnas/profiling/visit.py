@@ -88,7 +88,8 @@ def visit(
         session: Name of the process in the profile.
         protocol: How to measure.
         seed: Seed of the visiting order.
-        until: Monotonic time at which to stop.
+        until: Monotonic time at which to stop; what the process takes to start, seconds
+            where a runtime is large, is added.
         definitions: What keys stand for.
         shapes: For a part, shapes of inputs that its model leaves open.
         on_step: Called after each model that was loaded, and after each round.
@@ -101,6 +102,7 @@ def visit(
     """
     begin, unfinished = time.monotonic(), True
     with target.open() as worker:
+        until += time.monotonic() - begin
         batch = Batch(worker, session, protocol, seed)
         own = _Visit(profile, worker, session, batch, begin, definitions or {}, on_step)
         try:

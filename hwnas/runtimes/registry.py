@@ -7,10 +7,12 @@ from hwnas.errors import UnknownNameError
 from hwnas.runtimes.base import Runtime
 from hwnas.runtimes.onnxruntime import OnnxRuntime
 from hwnas.runtimes.simulated import SimulatedRuntime
+from hwnas.runtimes.torch_runtime import TorchRuntime
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "onnxruntime": OnnxRuntime,
     "simulated": SimulatedRuntime,
+    "torch": TorchRuntime,
 }
 
 

@@ -8,7 +8,9 @@ is known which one it was when the process dies or hangs.
 
 An engine has ``NAME``, ``VERSION`` and ``Session(source, threads, shapes)`` with
 ``build_ns``, ``time(runs) -> [ns]`` and ``finite() -> bool``; it may have
-``clock_ns()``, ``flush()``, which empties the caches, and ``LIMIT_MEMORY = False``.
+``clock_ns()``, ``flush()``, which empties the caches, ``LIMIT_MEMORY = False``, and
+``conditions(options)``, what it knows beyond the machine's. Where a device has options,
+``Session`` gets them as a fourth argument, a dictionary of texts.
 """
 
 import contextlib
@@ -129,19 +131,21 @@ class Agent:
 
     def hello(self, request):
         """Who and where this is."""
+        own = getattr(self.engine, "conditions", lambda options: {})
         return {
             "runtime": self.engine.NAME,
             "version": self.engine.VERSION,
             "pid": os.getpid(),
-            "conditions": conditions(),
+            "conditions": {**conditions(), **own(request.get("options") or {})},
         }
 
     def load(self, request):
         """Build a session and run it once: build and first-inference times."""
         self.status.write(request["id"])
-        session = self.engine.Session(
-            request["path"], request["threads"], request.get("shapes") or None
-        )
+        arguments = [request["path"], request["threads"], request.get("shapes") or None]
+        if request.get("options"):
+            arguments.append(request["options"])
+        session = self.engine.Session(*arguments)
         self.sessions[request["id"]] = session
         first = self.run(request["id"], 1)[0]
         return {"build_ns": session.build_ns, "first_ns": first, "finite": session.finite()}

@@ -50,12 +50,16 @@ class Worker:
     Args:
         command: The command that starts the agent; the path of its status file is added.
         threads: Threads of one inference.
+        options: What the engine is told about how to run, such as ``provider``.
 
     ``inference_s`` is the time that the rounds so far spent in inferences.
     """
 
-    def __init__(self, command: Sequence[str], threads: int) -> None:
+    def __init__(
+        self, command: Sequence[str], threads: int, options: Mapping[str, str] | None = None
+    ) -> None:
         self._threads = threads
+        self._options = dict(options or {})
         self._folder = tempfile.TemporaryDirectory(prefix="hwnas-")
         self._stderr = tempfile.TemporaryFile()
         self._status = Path(self._folder.name) / "status"
@@ -73,7 +77,9 @@ class Worker:
         self._count = 0
         self.inference_s = 0.0
         try:
-            self.hello: dict[str, Any] = self._ask({"do": "hello"}, START_TIMEOUT_S)
+            self.hello: dict[str, Any] = self._ask(
+                {"do": "hello", "options": self._options}, START_TIMEOUT_S
+            )
         except BaseException:
             self.close()
             raise
@@ -106,6 +112,7 @@ class Worker:
                 "id": key,
                 "path": str(path),
                 "threads": self._threads,
+                "options": self._options,
                 "shapes": {name: list(shape) for name, shape in (shapes or {}).items()},
             },
             timeout_s,

@@ -157,3 +157,11 @@ def test_profiles_below_a_file_are_refused(hwnas, tmp_path, monkeypatch):
     for words in (("device", "list"), ("device", "show", "d"), ("device", "new", "d")):
         outcome = hwnas(*words)
         assert outcome.code == 2 and "set HWNAS_PROFILES" in outcome.err
+
+
+def test_a_device_of_the_runtime_torch_is_made_and_checked(hwnas, profiles):
+    made = hwnas("device", "new", "t", "--runtime", "torch", "--provider", "cpu", "--json")
+    assert made.code == 0 and made.json["devices"][0]["runtime"] == "torch"
+    assert hwnas("device", "check", "t").code == 0
+    refused = hwnas("device", "new", "u", "--runtime", "torch", "--provider", "rocm")
+    assert refused.code == 2 and "cuda-graph" in refused.err

@@ -53,3 +53,10 @@ def test_what_is_written_is_read(tmp_path):
     device = Device("d-1.x", threads=4, options={"provider": "cpu"})
     device.write(tmp_path)
     assert Device.read(tmp_path) == device
+
+
+def test_the_runtime_is_told_options_and_precision(tmp_path):
+    device = Device("d", "torch", precision="fp16", options={"provider": "cuda-graph"})
+    assert device.told == {"provider": "cuda-graph", "precision": "fp16"}
+    device.write(tmp_path)
+    assert Device.read(tmp_path) == device

@@ -5,7 +5,7 @@ import pytest
 from hwnas.export.bags import SpaceBags
 from hwnas.profiles import Observation, Records
 from hwnas.profiling.plan import PartPlan, plan_networks
-from hwnas.profiling.turns import BATCH_PARTS, NETWORKS, PARTS, Turns, visit_seed
+from hwnas.profiling.turns import NETWORKS, PARTS, Shares, Turns, visit_seed
 from hwnas.spaces import space
 
 MS = {"networks": 3.0, "blocks and kernels": 0.1}
@@ -83,7 +83,8 @@ def test_everything_is_seen_as_often_as_it_should_and_what_failed_once(turns, ba
     assert "call" in parts and any(key.startswith("edge:") for key in parts)
     assert played[0][0] == NETWORKS
     assert all(
-        len([k for k in keys if k[:4] != "edge"]) <= BATCH_PARTS + 1 for _, keys, _ in played
+        len([k for k in keys if k[:4] != "edge"]) <= Shares().batch_parts + 1
+        for _, keys, _ in played
     )
     # No two processes have one order, though two of them see the same models.
     assert len({seed for _, _, seed in played}) == len(played)

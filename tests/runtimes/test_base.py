@@ -9,8 +9,9 @@ import pytest
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from hwnas.errors import RequestError
 from hwnas.export.parts_onnx import canary_model
-from hwnas.runtimes import RUNTIMES, runtime
+from hwnas.runtimes import RUNTIMES, refuse_unknown, runtime, why_not
 
 every_runtime = pytest.mark.parametrize("name", RUNTIMES)
 
@@ -65,3 +66,20 @@ def test_where_nothing_can_be_fused_the_fused_graph_is_the_graph(name):
     found = runtime(name).fused_graph(canary_model())
     nodes = onnx.load_model_from_string(canary_model()).graph.node
     assert found == Counter(node.op_type for node in nodes)
+
+
+@every_runtime
+def test_every_runtime_has_the_usual_provider_and_refuses_what_it_lacks(name):
+    own = runtime(name)
+    refuse_unknown(own, {})
+    refuse_unknown(own, {"provider": "cpu", "precision": "fp32", "other": "option"})
+    assert why_not(own, {"provider": "cpu", "precision": "fp32"}) is None
+    for option in ("provider", "precision"):
+        with pytest.raises(RequestError, match=f"{option} must be .* on the runtime {name}"):
+            refuse_unknown(own, {option: "none"})
+
+
+def test_a_runtime_that_is_missing_is_not_asked_further(monkeypatch):
+    own = runtime("torch")
+    monkeypatch.setattr(own, "why_not", lambda: "missing", raising=False)
+    assert why_not(own, {"provider": "cuda"}) == "missing"

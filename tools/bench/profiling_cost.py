@@ -28,7 +28,7 @@ from hwnas.profiling.bags import profiled_bags
 from hwnas.profiling.choice import most_telling, network_features
 from hwnas.profiling.order import InformedOrder
 from hwnas.profiling.plan import PartPlan
-from hwnas.profiling.turns import BATCH_PARTS
+from hwnas.profiling.turns import Shares
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
 from hwnas.targets import LocalTarget
@@ -101,7 +101,7 @@ class Replay:
         while len(done) < len(self.keys):
             known = set(done)
             ranked = [k for k in order.ordered(self.measured(done), known) if k in self.parts]
-            done += ranked[:BATCH_PARTS] or [key for key in self.keys if key not in known]
+            done += ranked[: Shares().batch_parts] or [key for key in self.keys if key not in known]
         return done
 
     def random(self, seed: int) -> list[str]:
