@@ -168,10 +168,7 @@ def _other_definitions(own: Records, other: Records, names: tuple[str, str]) -> 
 
 def _other_canary(own: Records, other: Records, names: tuple[str, str]) -> list[str]:
     """A warning where the slower machine's sessions will all count as disturbed."""
-    best = [
-        min((item.canary_ms for item in records.observations if item.failure is None), default=0.0)
-        for records in (own, other)
-    ]
+    best = [records.quiet_canary_ms() for records in (own, other)]
     if not all(best) or max(best) <= min(best) * (1 + CANARY_TOLERANCE):
         return []
     return [
