@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 CANARY_TOLERANCE = 0.03
@@ -113,9 +113,9 @@ def combine(
         if item.canary_ms <= canary_ms * (1 + CANARY_TOLERANCE) and item.accepted >= least_accepted
     ]
     used = quiet or seen
-    values = np.array([item.quiet_ms for item in used])
-    latency = float(np.median(values))
-    disagreement = float(np.median(np.abs(values - latency))) / latency
+    values = [item.quiet_ms for item in used]
+    latency = median(values)
+    disagreement = median(abs(value - latency) for value in values) / latency
     low, high = _across(values)
     cold = [item.cold_ms for item in used if item.cold_ms is not None]
     return Measurement(
@@ -123,26 +123,26 @@ def combine(
         latency_ms=latency,
         low_ms=min(low, *(item.low_ms for item in used)),
         high_ms=max(high, *(item.high_ms for item in used)),
-        median_ms=float(np.median([item.median_ms for item in used])),
-        first_ms=float(np.median([item.first_ms for item in used])),
-        build_ms=float(np.median([item.build_ms for item in used])),
-        cold_ms=float(np.median(cold)) if cold else None,
+        median_ms=median(item.median_ms for item in used),
+        first_ms=median(item.first_ms for item in used),
+        build_ms=median(item.build_ms for item in used),
+        cold_ms=median(cold) if cold else None,
         verdict="stable" if quiet and disagreement <= STABLE_WITHIN else "unstable",
         rounds=sum(item.accepted for item in used),
         sessions=len(used),
-        session_ms=tuple(float(value) for value in values),
+        session_ms=tuple(values),
     )
 
 
-def _across(values: NDArray[np.float64]) -> tuple[float, float]:
+def _across(values: Sequence[float]) -> tuple[float, float]:
     """A 95 % interval of what processes have in common: Student's, of the logarithms.
 
     Each process has a factor of its own (where its memory lies), which no
     interval within a process can know.
     """
+    if len(values) < 2:
+        return values[0], values[0]
     logs = np.log(values)
-    if len(logs) < 2:
-        return float(values[0]), float(values[0])
     half = _student(len(logs) - 1) * float(logs.std(ddof=1)) / len(logs) ** 0.5
     return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
 

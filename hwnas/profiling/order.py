@@ -1,7 +1,7 @@
 """What to measure next: the parts whose prices the space's networks depend on and nobody knows."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
@@ -53,6 +53,10 @@ class InformedOrder:
     def __init__(self, plan: PartPlan, seed: int) -> None:
         self._plan = plan
         self._seed = seed
+        self._own = list(plan.kernel_use)
+        self._work = np.array([kernel_work(kernel) for kernel in self._own])
+        self._features = np.array([kernel_features(kernel) for kernel in self._own])
+        self._row = {kernel.key: position for position, kernel in enumerate(self._own)}
 
     def ordered(self, records: Records, done: Collection[str]) -> list[str]:
         """Keys of the parts that are not done, what tells most first.
@@ -70,9 +74,8 @@ class InformedOrder:
         if len(table) < LEAST_KERNELS:
             order = self._plan.ordered(set(done))
             return sorted(order, key=lambda key: not key.startswith("kernel:"))
-        kernels = list(self._plan.kernel_use)
-        cost, spread = self._kernels(kernels, table)
-        index = {kernel: position for position, kernel in enumerate(kernels)}
+        cost, spread = self._kernels(table)
+        index = {kernel: position for position, kernel in enumerate(self._own)}
         gains: dict[str, float] = {}
         left_use: Counter[Kernel] = Counter()
         for block, use in self._plan.block_use.items():
@@ -99,27 +102,28 @@ class InformedOrder:
         rest = [key for key in self._plan.ordered(known) if key not in gains]
         return informed + rest
 
-    def _kernels(self, kernels: Sequence[Kernel], table: dict[str, float]) -> tuple[Floats, Floats]:
+    def _kernels(self, table: dict[str, float]) -> tuple[Floats, Floats]:
         """Prices, ms, and their relative uncertainties; 0 for those in the table."""
-        work = np.array([kernel_work(kernel) for kernel in kernels])
-        features = np.array([kernel_features(kernel) for kernel in kernels])
-        measured = [Kernel.from_key(key) for key in table]
-        x = np.array([kernel_features(kernel) for kernel in measured])
-        y = np.log(
-            np.array(list(table.values())) / np.array([kernel_work(kernel) for kernel in measured])
-        )
+        # Kernels of other spaces tell too.
+        others = [Kernel.from_key(key) for key in table if key not in self._row]
+        own = [self._row[key] for key in table if key in self._row]
+        x = np.array([*self._features[own], *(kernel_features(kernel) for kernel in others)])
+        work = np.array([*self._work[own], *(kernel_work(kernel) for kernel in others)])
+        known = [table[key] for key in table if key in self._row]
+        known += [table[kernel.key] for kernel in others]
+        y = np.log(np.array(known) / work)
         fold = np.random.default_rng(self._seed).permutation(len(y)) % MODELS
         guesses, errors = [], np.zeros(len(y))
         for member in range(MODELS):
             inside = fold != member
             trees = BoostedTrees(trees=80, depth=5, rate=0.15, seed=self._seed + member)
             trees.fit(x[inside], y[inside])
-            guesses.append(trees.predict(features))
+            guesses.append(trees.predict(self._features))
             errors[~inside] = y[~inside] - trees.predict(x[~inside])
         outside = float(np.median(np.abs(errors))) * 1.48
         spread = np.sqrt(np.var(guesses, axis=0) + min(outside, PRIOR_KERNEL) ** 2)
-        price = work * np.exp(np.mean(guesses, axis=0))
-        for position, kernel in enumerate(kernels):
-            if kernel.key in table:
-                price[position], spread[position] = table[kernel.key], 0.0
+        price = self._work * np.exp(np.mean(guesses, axis=0))
+        for key, position in self._row.items():
+            if key in table:
+                price[position], spread[position] = table[key], 0.0
         return price, spread

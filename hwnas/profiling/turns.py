@@ -124,21 +124,24 @@ class Turns:
             phase = NETWORKS if item.key in own else PARTS if item.key in self._part_keys else None
             if phase is not None and item.failure is None:
                 spent[phase] += VISIT_MS + item.rounds * Protocol().runs * item.median_ms
-        networks = self._network_turn(counts)
+        networks = self._least_seen(counts)
         due = spent[NETWORKS] <= self._shares.networks * sum(spent.values())
         if networks and (due or not parts_first):
-            return networks
+            return self._network_turn(networks, counts)
         turns = (self._first_visit, self._second_visit)
         for turn in turns if new_parts else reversed(turns):
             found = turn(records, counts)
             if found is not None:
                 return found
-        return networks or self._bases_left(records, counts)
+        if networks:
+            return self._network_turn(networks, counts)
+        return self._bases_left(records, counts)
 
-    def _network_turn(self, counts: Mapping[str, int]) -> Turn | None:
+    def _least_seen(self, counts: Mapping[str, int]) -> list[PlannedNetwork]:
+        """The networks of the next visit; none where all were seen often enough."""
         least = min((counts[item.key] for item in self._networks), default=NETWORK_SESSIONS)
         if least >= NETWORK_SESSIONS:
-            return None
+            return []
         batch: list[PlannedNetwork] = []
         size = 0
         for item in self._networks:
@@ -147,11 +150,14 @@ class Turns:
                 if batch and size > self._shares.batch_bytes:
                     break
                 batch.append(item)
+        return batch
+
+    def _network_turn(self, batch: Sequence[PlannedNetwork], counts: Mapping[str, int]) -> Turn:
         return Turn(
             NETWORKS,
             [item.part() for item in batch],
             {item.key: item.definition(self._space) for item in batch},
-            visit_seed(self._seed, [item.key for item in batch], least),
+            visit_seed(self._seed, [item.key for item in batch], counts[batch[0].key]),
         )
 
     def _first_visit(self, records: Records, counts: Mapping[str, int]) -> Turn | None:
