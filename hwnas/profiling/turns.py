@@ -37,8 +37,8 @@ class Shares:
     """
 
     networks: float = 0.35
-    batch_bytes: int = 256 * 2**20
-    batch_parts: int = 100
+    batch_bytes: int = 512 * 2**20
+    batch_parts: int = 150
 
 
 @dataclass(frozen=True)

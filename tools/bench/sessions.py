@@ -1,108 +1,108 @@
-"""What makes sessions of one network differ: where processes and sessions find their memory.
+"""What makes sessions of one network differ: the process, the session, or the moment.
 
-.venv/bin/python tools/bench/sessions.py [REPEATS] > docs/figures/sessions.json
+.venv/bin/python tools/bench/sessions.py [ROUNDS] > docs/figures/sessions.json
 
-Networks of 1 to 20 ms are built SESSIONS times in each fresh process and measured in
-the same rounds, in processes started four ways in turn: as they are, with fixed
-addresses (setarch -R), with huge pages (glibc.malloc.hugetlb=1), and with both. Of
-the logarithms of the quiet times, a nested analysis of variance tells the spread
-between the sessions of one process from that between processes. The level is the
-mean of a way's numbers beside the first way's.
+PROCESSES processes live at the same time, each with SESSIONS sessions of each network,
+and are visited in turn, round after round. So all sessions see the same minutes, and
+what is their own (where a process and a session found their memory) can be told from
+what the moment brings (who else uses the caches and the memory of the machine). Of the
+logarithms of quiet times in windows of WINDOW rounds: the spread of the sessions' means,
+of the processes' means, and of the windows' means over all sessions; per cent. The sum
+of a network's weights stands beside it.
 """
 
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from typing import Any
 
-import noise_floor
 import numpy as np
 
-from hwnas.profiling.protocol import Batch, Protocol
+from hwnas.export.layers_onnx import architecture_bytes
+from hwnas.export.parts_onnx import canary_model
+from hwnas.profiling.protocol import CANARY
+from hwnas.profiling.statistics import QUIET_QUANTILE
 from hwnas.runtimes import runtime
+from hwnas.spaces import space
 from hwnas.targets import LocalTarget, Worker
-from hwnas.targets.worker import AGENT
 
-SESSIONS = 3
-NETWORKS = 6
-BUDGET_S = 14.0
-HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
-    "as they are": ([], {}),
-    "fixed addresses": (["setarch", "-R"], {}),
-    "huge pages": ([], HUGE),
-    "fixed addresses, huge pages": (["setarch", "-R"], HUGE),
+PROCESSES, SESSIONS, WINDOW = 4, 2, 8
+SPACES = {
+    "mobilenet:image_size=64": 3,
+    "mobilenet:image_size=224": 2,
+    "resnet:image_size=64": 1,
+    "mobilenet-32": 2,
 }
 
 
-@contextmanager
-def environment(own: dict[str, str]) -> Iterator[None]:
-    """More variables for the processes that are started meanwhile."""
-    before = dict(os.environ)
-    os.environ.update(own)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def process(way: str, models: dict[str, bytes], seed: int) -> dict[str, list[float]]:
-    """Quiet times, ms, of the sessions of each network in one fresh process."""
-    prefix, own = WAYS[way]
-    engine = str(runtime("onnxruntime").engine)
-    with (
-        environment(own),
-        Worker([*prefix, sys.executable, "-I", str(AGENT), engine], 1) as worker,
-    ):
-        batch = Batch(worker, "s", Protocol(least_rounds=10, most_rounds=14), seed)
-        batch.load({f"{i}|{key}": model for key, model in models.items() for i in range(SESSIONS)})
-        batch.run(until=time.monotonic() + BUDGET_S)
-        found: dict[str, list[float]] = {key: [] for key in models}
-        for item in batch.observations():
-            found[item.key.partition("|")[2]].append(item.quiet_ms)
+def networks() -> dict[str, tuple[bytes, float]]:
+    """Models with the size of their weights, MiB."""
+    found = {}
+    for text, count in SPACES.items():
+        own = space(text)
+        for genes in own.sample(np.random.default_rng(3), count):
+            architecture = own.decode(genes.tolist())
+            name = f"{text} {architecture.digest[:6]}"
+            found[name] = architecture_bytes(architecture), architecture.parameters / 2**18
     return found
 
 
-def spread(rows: list[dict[str, list[float]]]) -> dict[str, Any]:
-    """Standard deviations, per cent, between sessions of a process and between processes."""
-    within, between, largest = [], [], []
-    for key in rows[0]:
-        logs = np.log(np.array([row[key] for row in rows]))
-        mean_square_within = logs.var(axis=1, ddof=1).mean()
-        of_means = logs.mean(axis=1).var(ddof=1)
-        within.append(mean_square_within)
-        between.append(of_means - mean_square_within / SESSIONS)
-        largest.append(100 * (np.exp(logs.max() - logs.min()) - 1))
+def visited(workers: list[Worker], names: list[str], rounds: int) -> dict[str, Any]:
+    """Least time of each burst, ms, ``(processes, sessions, rounds)``, by network."""
+    seen = {name: np.full((len(workers), SESSIONS, rounds), np.nan) for name in names}
+    rng = np.random.default_rng(0)
+    for number in range(rounds):
+        if number % 8 == 0:
+            print(f"round {number}/{rounds}", file=sys.stderr)
+        for process in rng.permutation(len(workers)):
+            order = [f"{session}|{name}" for session in range(SESSIONS) for name in names]
+            rng.shuffle(order)
+            bursts = workers[process].round(
+                order, canary=CANARY, runs=7, drop=2, segment_ns=20_000_000, timeout_s=120
+            )
+            for burst in bursts:
+                session, _, name = burst.key.partition("|")
+                seen[name][process, int(session), number] = min(burst.samples_ns) / 1e6
+    return seen
+
+
+def spread(times: Any) -> dict[str, float]:
+    """Standard deviations, per cent, of what sessions, processes and windows have in common."""
+    logs = np.log(times)
+    windows = [logs[:, :, i : i + WINDOW] for i in range(0, logs.shape[2] - WINDOW + 1, WINDOW)]
+    quiet = np.stack([np.quantile(own, QUIET_QUANTILE, axis=2) for own in windows], axis=2)
+    sessions = quiet.mean(axis=2)
+    processes = sessions.mean(axis=1)
     return {
-        "between_sessions_pct": round(100 * float(np.sqrt(np.mean(within))), 2),
-        "between_processes_pct": round(100 * float(np.sqrt(max(0.0, np.mean(between)))), 2),
-        "median_range_pct": round(float(np.median(largest)), 2),
-        "widest_range_pct": round(float(np.max(largest)), 2),
+        "sessions_pct": 100 * float((sessions - processes[:, None]).std()),
+        "processes_pct": 100 * float(processes.std()),
+        "moments_pct": 100 * float(quiet.mean(axis=(0, 1)).std()),
+        "bursts_pct": 100 * float(logs.std()),
     }
 
 
 def main() -> None:
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 64
     target = LocalTarget(runtime("onnxruntime"), 1)
-    models = noise_floor.candidates()["networks"]
-    picks = noise_floor.chosen(target, models, 1.0, 20.0, NETWORKS)
-    own = {key: models[key] for key in picks}
-    rows: dict[str, list[dict[str, list[float]]]] = {way: [] for way in WAYS}
-    for repeat in range(repeats):
-        for way in WAYS:
-            print(f"{repeat + 1}/{repeats}: {way}", file=sys.stderr)
-            rows[way].append(process(way, own, repeat))
-    with target.open() as worker:
-        conditions = worker.hello["conditions"]
-    level = {
-        way: [float(np.mean([row[key] for row in found])) for key in own]
-        for way, found in rows.items()
+    models = networks()
+    with ExitStack() as stack:
+        workers = [stack.enter_context(target.open()) for _ in range(PROCESSES)]
+        for worker in workers:
+            worker.load(CANARY, canary_model(), timeout_s=60)
+            for session in range(SESSIONS):
+                for name, (model, _) in models.items():
+                    worker.load(f"{session}|{name}", model, timeout_s=60)
+        seen = visited(workers, list(models), rounds)
+        conditions = workers[0].hello["conditions"]
+    rows = {
+        name: {
+            "weights_mib": round(size, 1),
+            "latency_ms": round(float(np.quantile(seen[name], QUIET_QUANTILE)), 3),
+            **{key: round(value, 2) for key, value in spread(seen[name]).items()},
+        }
+        for name, (_, size) in models.items()
     }
-    first = next(iter(WAYS))
     print(
         json.dumps(
             {
@@ -110,19 +110,10 @@ def main() -> None:
                     k: conditions[k] for k in ("cpu", "cores", "features", "memory_mib", "system")
                 },
                 "runtime": f"onnxruntime {runtime('onnxruntime').version()}",
-                "networks": len(own),
-                "latency_ms": [round(min(level[first]), 3), round(max(level[first]), 3)],
-                "processes": repeats,
+                "processes": PROCESSES,
                 "sessions_each": SESSIONS,
-                "ways": {
-                    way: {
-                        **spread(rows[way]),
-                        "level": round(
-                            float(np.median(np.array(level[way]) / np.array(level[first]))), 4
-                        ),
-                    }
-                    for way in WAYS
-                },
+                "rounds": rounds,
+                "networks": rows,
             },
             indent=1,
         )
