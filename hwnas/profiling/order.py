@@ -1,6 +1,5 @@
 """What to measure next: the parts whose prices the space's networks depend on and nobody knows."""
 
-from collections import Counter
 from collections.abc import Collection
 
 import numpy as np
@@ -18,14 +17,17 @@ MODELS = 4
 PRIOR_KERNEL = 0.15
 """Most that is believed of the committee's relative error out of sample."""
 
-PRIOR_BLOCK = 0.05
-"""Relative error of a block as the sum of known kernels."""
+PRIOR_BLOCK = 0.1
+"""Relative error of a block as the sum of known kernels, before any are compared."""
+
+LEAST_BLOCKS = 8
+"""Measured blocks from which on they tell that error."""
 
 VISIT_MS = 12.0
 RUNS = 80
 """A part takes about so long to build, and so many inferences to measure."""
 
-SHARED = 4.0
+SHARED = 3.0
 
 
 class InformedOrder:
@@ -33,13 +35,14 @@ class InformedOrder:
 
     A network's predicted latency is a sum over its blocks, and a block that was
     not measured is a sum over its kernels. So the variance that a part leaves in
-    the space's latencies is its use, times its price, times the relative
-    uncertainty of that price. For a kernel it comes from the spread of an
-    ensemble of trees on what was measured so far (query by committee, Seung et
-    al., 1992; with subsampled committees, Freund et al., 1997), together with the
-    error that the committee has out of sample; for a block from its unmeasured
-    kernels and from what sums of kernels miss. Before enough kernels are known
-    the use alone decides, and kernels come first.
+    the space's relative latencies is the mean square of its share in a network's
+    latency, times the square of the relative uncertainty of its price. For a kernel
+    that comes from the spread of an ensemble of trees on what was measured so far
+    (query by committee, Seung et al., 1992; with subsampled committees, Freund et
+    al., 1997), together with the error that the committee has out of sample; for a
+    block from its unmeasured kernels and from what sums of kernels were seen to
+    miss. Before enough kernels are known the use alone decides, and kernels come
+    first.
 
     What a kernel costs also tells about kernels like it, so its gain counts
     ``SHARED`` times; that number was chosen on a profile of ``mobilenet-32``, and
@@ -57,6 +60,11 @@ class InformedOrder:
         self._work = np.array([kernel_work(kernel) for kernel in self._own])
         self._features = np.array([kernel_features(kernel) for kernel in self._own])
         self._row = {kernel.key: position for position, kernel in enumerate(self._own)}
+        self._blocks = [plan.block_key(block) for block in plan.block_use]
+        self._bags = np.zeros((len(self._blocks), len(self._own)))
+        for row, block in enumerate(plan.block_use):
+            for kernel, count in plan.block_kernels(block).items():
+                self._bags[row, self._row[kernel.key]] = count
 
     def ordered(self, records: Records, done: Collection[str]) -> list[str]:
         """Keys of the parts that are not done, what tells most first.
@@ -75,25 +83,23 @@ class InformedOrder:
             order = self._plan.ordered(set(done))
             return sorted(order, key=lambda key: not key.startswith("kernel:"))
         cost, spread = self._kernels(table)
-        index = {kernel: position for position, kernel in enumerate(self._own)}
-        gains: dict[str, float] = {}
-        left_use: Counter[Kernel] = Counter()
-        for block, use in self._plan.block_use.items():
-            bag = self._plan.block_kernels(block)
-            own = [(index[kernel], count) for kernel, count in bag.items()]
-            price = sum(count * cost[i] for i, count in own)
-            missing = sum((count * cost[i] * spread[i]) ** 2 for i, count in own)
-            sigma = float(np.sqrt(missing + (PRIOR_BLOCK * price) ** 2))
-            key = self._plan.block_key(block)
-            if key in prices:
-                continue
-            gains[key] = use * sigma / (VISIT_MS + RUNS * price)
-            for kernel, count in bag.items():
-                left_use[kernel] += use * count
-        for kernel, use in left_use.items():
-            i = index[kernel]
-            sigma = cost[i] * spread[i]
-            gains[f"kernel:{kernel.key}"] = SHARED * use * sigma / (VISIT_MS + RUNS * cost[i])
+        sums = self._bags @ cost
+        missed = self._missed(prices, sums)
+        left = np.array([key not in prices for key in self._blocks])
+        # Shares of the networks' latencies, since errors are relative.
+        uses = self._plan.usage[:, left] / (self._plan.usage @ sums)[:, None]
+        variance = (cost * spread) ** 2
+        of_blocks = self._bags[left] ** 2 @ variance + (missed * sums[left]) ** 2
+        block_gains = (uses**2).sum(axis=0) * of_blocks / (VISIT_MS + RUNS * sums[left])
+        kernel_uses = ((uses @ self._bags[left]) ** 2).sum(axis=0)
+        kernel_gains = SHARED * kernel_uses * variance / (VISIT_MS + RUNS * cost)
+        own = [key for key, is_left in zip(self._blocks, left, strict=True) if is_left]
+        gains = dict(zip(own, block_gains.tolist(), strict=True))
+        gains |= {
+            f"kernel:{key}": gain
+            for key, gain, use in zip(self._row, kernel_gains.tolist(), kernel_uses, strict=True)
+            if use > 0
+        }
         known = set(done)
         informed = sorted(
             (key for key in gains if key not in known), key=lambda key: (-gains[key], key)
@@ -101,6 +107,18 @@ class InformedOrder:
         # Kernels that no unmeasured block has any more come last: only other files use them.
         rest = [key for key in self._plan.ordered(known) if key not in gains]
         return informed + rest
+
+    def _missed(self, prices: dict[str, float], sums: Floats) -> float:
+        """Relative error of a block as the sum of its kernels, as far as blocks are measured."""
+        ratios = [
+            np.log(prices[key] / price)
+            for key, price in zip(self._blocks, sums, strict=True)
+            if key in prices
+        ]
+        if len(ratios) < LEAST_BLOCKS:
+            return PRIOR_BLOCK
+        # What they have in common is no error: the fit corrects it.
+        return 1.48 * float(np.median(np.abs(np.array(ratios) - np.median(ratios))))
 
     def _kernels(self, table: dict[str, float]) -> tuple[Floats, Floats]:
         """Prices, ms, and their relative uncertainties; 0 for those in the table."""

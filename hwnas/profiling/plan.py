@@ -114,7 +114,8 @@ class PartPlan:
         seed: Seed of the sample by which use is counted.
 
     ``block_use`` (by index in the space) and ``kernel_use`` count how often
-    ``USAGE_SAMPLES`` networks of the space use each.
+    ``USAGE_SAMPLES`` networks of the space use each; ``usage`` holds the counts of
+    each network, ``(networks, blocks)``, columns in the order of ``block_use``.
     """
 
     def __init__(self, bags: SpaceBags, seed: int) -> None:
@@ -123,8 +124,13 @@ class PartPlan:
         genotypes = np.concatenate(
             [bags.space.sample(rng, half), bags.space.sample(rng, half, over="choices")]
         )
-        indices, counts = np.unique(bags.block_indices(genotypes), return_counts=True)
+        chosen = bags.block_indices(genotypes)
+        indices, counts = np.unique(chosen, return_counts=True)
         self.block_use = {int(i): int(n) for i, n in zip(indices, counts, strict=True) if i >= 0}
+        self.usage = np.zeros((len(chosen), len(self.block_use)))
+        rows, slots = np.nonzero(chosen >= 0)
+        columns = np.searchsorted(list(self.block_use), chosen[rows, slots])
+        np.add.at(self.usage, (rows, columns), 1)
         self.kernel_use: Counter[Kernel] = Counter()
         for index, uses in self.block_use.items():
             for kernel, number in bags.kernels[index].items():

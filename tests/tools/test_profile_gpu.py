@@ -23,7 +23,7 @@ def run(*arguments, **environment):
 
 
 def test_the_job_in_small_on_the_cpu_and_a_second_run_skips_what_is_finished(tmp_path):
-    small = ("--modes", "cpu", "--spaces", "resnet-32", "--networks", "8", "--budget", "30s")
+    small = ("--modes", "cpu", "--spaces", "resnet-32", "--networks", "8", "--budget", "12s")
     done = run(*small, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -77,9 +77,7 @@ def test_wrong_requests_end_with_2(tmp_path):
     common = ("--modes", "cpu", "--spaces", "resnet-32", "--out", tmp_path)
     for arguments, says in (
         (("--budget", "mobilenet=3s"), "add resnet-32="),
-        (("--budget", "3 days"), "a time is"),
         (("--precision", "fp16"), "precision fp16"),
-        (("--modes", "cpu,cuda-fast"), "need a CUDA GPU"),
     ):
         done = run(*common, *arguments)
         assert done.returncode == 2 and says in done.stderr
