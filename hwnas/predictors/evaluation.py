@@ -54,6 +54,7 @@ def evaluate(predictor: LatencyPredictor, bags: ProfiledBags) -> dict[str, Any]:
         "noise_floor_pct": noise_floor_pct(bags.networks),
         "left_out_error_pct": float(100 * np.median(np.abs(np.expm1(errors)))),
         "cross_validated_error_pct": float(100 * np.abs(np.expm1(bounds)).mean()),
+        "residual_line": predictor.network_residual_.line_ is not None,
         "residual_trees": predictor.network_residual_.trees_ is not None,
         "baselines": {
             "flops": accuracy(np.polyval(line, macs(judged, bags)), measured).to_json(),
