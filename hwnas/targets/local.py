@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hwnas.errors import MissingExtraError, UnknownNameError
-from hwnas.runtimes import Runtime, refuse_unknown
+from hwnas.runtimes import Runtime, refuse_unknown, why_not
 from hwnas.targets.worker import AGENT, Worker
 
 
@@ -41,10 +41,10 @@ class LocalTarget:
         """A fresh worker process.
 
         Raises:
-            MissingExtraError: The runtime is not installed.
+            MissingExtraError: The runtime, or what its options ask for, is not there.
             RuntimeFailure: The process does not start.
         """
-        reason = self.runtime.why_not()
+        reason = why_not(self.runtime, self.options)
         if reason is not None:
             raise MissingExtraError(reason)
         command = [sys.executable, "-I", str(AGENT), str(self.runtime.engine)]

@@ -1,5 +1,6 @@
 import onnx
 import pytest
+import torch
 
 from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.export.parts_onnx import canary_model
@@ -165,3 +166,11 @@ def test_a_device_of_the_runtime_torch_is_made_and_checked(hwnas, profiles):
     assert hwnas("device", "check", "t").code == 0
     refused = hwnas("device", "new", "u", "--runtime", "torch", "--provider", "rocm")
     assert refused.code == 2 and "cuda-graph" in refused.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing where no GPU is")
+def test_a_gpu_that_is_not_there_is_asked_for(hwnas, profiles, model):
+    assert hwnas("device", "new", "g", "--runtime", "torch", "--provider", "cuda").code == 0
+    refused = hwnas("measure", model, "--device", "g")
+    assert refused.code == 2 and "error: provider 'cuda' needs a CUDA GPU" in refused.err
+    assert hwnas("device", "check", "g").code == 3
