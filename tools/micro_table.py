@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Trains every architecture of the space ``micro`` on Fashion-MNIST, and makes the table.
 
-    tools/micro_table.py train --data /usr/share/datasets/fashion-mnist [--device cuda --workers 14]
+    tools/micro_table.py train --data /usr/share/datasets/fashion-mnist [--workers 2]
     tools/micro_table.py compile
 
 ``train`` appends a line to data/micro/trials.jsonl for each finished training and can be
-killed at any moment; a further run goes on with what is missing. ``compile`` makes
+killed at any moment; a further run goes on with what is missing. Without an installed hwnas,
+set PYTHONPATH to the repository's root. ``compile`` makes
 data/micro/table.csv of it. Needs hwnas, torch, numpy and scikit-learn, no more.
 """
 
@@ -21,20 +22,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+
+from hwnas.errors import DivergedError, HwnasError, RequestError
+from hwnas.files import append_text, write_text
+from hwnas.nets import Network
+from hwnas.spaces import space
+from hwnas.training import ImageData, Recipe, load_data, train
+from hwnas.training.images import Split
+from hwnas.training.splits import stratified_split
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-import torch  # noqa: E402
-
-from hwnas.errors import DivergedError, HwnasError, RequestError  # noqa: E402
-from hwnas.files import append_text, write_text  # noqa: E402
-from hwnas.nets import Network  # noqa: E402
-from hwnas.spaces import space  # noqa: E402
-from hwnas.training import ImageData, Recipe, load_data, train  # noqa: E402
-from hwnas.training.images import Split  # noqa: E402
-from hwnas.training.splits import stratified_split  # noqa: E402
-
 FOLDER = ROOT / "data/micro"
 SCHEMA = 1
 SPACE = "micro"
