@@ -2,60 +2,14 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hwnas.runtimes import runtime
-from hwnas.runtimes.torch_engine import Session
-
 X = (1, 4, 6, 8)
-
-
-def check(op, *inputs, constants=(), outputs=1, opset=20, tolerance=1e-5, **attributes):
-    """Hold the outputs of one operator against ONNX Runtime's.
-
-    Args:
-        op: Its type.
-        inputs: Shapes (random values) or arrays of its inputs, ``None`` for one left out.
-        constants: Positions of the inputs that are constants of the model.
-    """
-    rng = np.random.default_rng(0)
-    arrays = [
-        rng.standard_normal(item).astype(np.float32) if isinstance(item, tuple) else item
-        for item in inputs
-    ]
-    names = ["" if array is None else f"i{position}" for position, array in enumerate(arrays)]
-    found = [f"o{position}" for position in range(outputs)]
-    given = {n: a for i, (n, a) in enumerate(zip(names, arrays, strict=True)) if i not in constants}
-    given = {name: array for name, array in given.items() if array is not None}
-
-    def info(name, array):
-        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-        return helper.make_tensor_value_info(name, kind, array.shape)
-
-    graph = helper.make_graph(
-        [helper.make_node(op, names, found, **attributes)],
-        op,
-        [info(name, array) for name, array in given.items()],
-        [helper.make_empty_tensor_value_info(name) for name in found],
-        [
-            numpy_helper.from_array(arrays[i], names[i])
-            for i in constants
-            if i < len(arrays) and arrays[i] is not None
-        ],
-    )
-    model = helper.make_model(
-        graph, ir_version=9, opset_imports=[helper.make_opsetid("", opset)]
-    ).SerializeToString()
-    actual = Session(model).run(given)
-    expected = runtime("onnxruntime").run(model, given)
-    for name in found:
-        assert actual[name].shape == expected[name].shape
-        np.testing.assert_allclose(actual[name], expected[name], rtol=tolerance, atol=tolerance)
 
 
 def whole(*numbers):
     return np.array(numbers, np.int64)
 
 
-def test_reshapes():
+def test_reshapes(check):
     check("Reshape", X, whole(0, -1, 8), constants=(1,))
     check("Flatten", X)
     check("Flatten", X, axis=-1)
@@ -69,7 +23,7 @@ def test_reshapes():
     check("Transpose", X, perm=[0, 2, 3, 1])
 
 
-def test_joins_and_parts():
+def test_joins_and_parts(check):
     check("Concat", X, X, (1, 2, 6, 8), axis=1)
     check("Split", X, outputs=2, axis=1, num_outputs=2)
     check("Split", (7, 2), outputs=3, num_outputs=3)
@@ -89,12 +43,12 @@ def test_joins_and_parts():
         ((4,), (2,), (2,), None),
     ],
 )
-def test_slices(starts, ends, axes, steps):
+def test_slices(check, starts, ends, axes, steps):
     rest = [None if item is None else whole(*item) for item in (axes, steps)]
     check("Slice", X, whole(*starts), whole(*ends), *rest, constants=(1, 2, 3, 4))
 
 
-def test_gathers():
+def test_gathers(check):
     check("Gather", X, np.array(-1, np.int64), constants=(1,), axis=1)
     check("Gather", X, np.array([[0, -1], [2, 1]], np.int64), constants=(1,), axis=2)
     check("Gather", X, np.array([1, 0], np.int64), axis=3)
@@ -106,7 +60,7 @@ def test_gathers():
     "ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare "
     "ReduceLogSumExp".split(),
 )
-def test_reductions(op):
+def test_reductions(check, op):
     check(op, (2, 3, 4), tolerance=1e-4)
     check(op, (2, 3, 4), whole(0, -1), constants=(1,), tolerance=1e-4)
     check(op, (2, 3, 4), whole(1), constants=(1,), keepdims=0, tolerance=1e-4)
@@ -114,20 +68,20 @@ def test_reductions(op):
         check(op, (2, 3, 4), opset=13, axes=[1], tolerance=1e-4)
 
 
-def test_other_reductions():
+def test_other_reductions(check):
     check("ReduceLogSum", np.float32([[1, 2], [3, 4]]))
     check("ReduceSum", X, constants=(1,), noop_with_empty_axes=1)
     check("ArgMax", X, axis=1)
     check("ArgMin", X, axis=-1, keepdims=0)
 
 
-def test_types():
+def test_types(check):
     check("Cast", X, to=TensorProto.INT32)
     check("Cast", X, to=TensorProto.FLOAT)
     check("CastLike", X, whole(1))
 
 
-def test_constants_and_shapes():
+def test_constants_and_shapes(check):
     check("Constant", value=numpy_helper.from_array(np.ones((2, 3), np.float32)))
     check("Constant", value_floats=[1.0, 2.0])
     check("Constant", value_int=3)
@@ -139,7 +93,7 @@ def test_constants_and_shapes():
     check("Range", *(np.array(n, np.int64) for n in (2, 9, 3)), constants=(0, 1, 2))
 
 
-def test_what_is_not_known_is_said():
+def test_what_is_not_known_is_said(check):
     for op, inputs, attributes, says in (
         ("Cast", (X,), {"to": TensorProto.BFLOAT16}, "BFLOAT16"),
         ("CumSum", (X, whole(0)), {"exclusive": 1}, "exclusive"),

@@ -291,7 +291,8 @@ def main() -> None:
     modes = given.modes.split(",")
     try:
         import torch
-        import xgboost  # noqa: F401
+
+        importlib.import_module("xgboost")
     except ImportError as error:
         refuse(f"{error}; put its wheel into a folder and name it in HWNAS_WHEELS")
     if any(mode != "cpu" for mode in modes) and not torch.cuda.is_available():

@@ -43,6 +43,7 @@ class Direct(Worker):
         self._random = random.Random(seed)
         self._run, self._slowness = self._agent.run, device._device.slowness
         self._key = ""
+        # To know which model a reading is of.
         self._agent.run = self._named  # type: ignore[method-assign]
         device._device.slowness = self._watched
 
