@@ -1,5 +1,6 @@
 """Features of kernels, and of bags of kernels as sums over them."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,6 +22,11 @@ FAMILIES = (
     "other",
 )
 SUMS = ("ms", *(f"ms.{name}" for name in FAMILIES), "kernels", "macs", "weights", "activations")
+
+CHANNELS, COLUMNS = 16, 6
+"""Channels of a block of a convolution's vectors, and output columns that it keeps in registers."""
+
+CHEAP, SIGMOIDS = frozenset({"Relu", "Clip", "LeakyRelu"}), frozenset({"Sigmoid", "HardSigmoid"})
 
 
 def kernel_work(kernel: Kernel) -> float:
@@ -64,6 +70,37 @@ def kernel_features(kernel: Kernel) -> list[float]:
         float("HardSwish" in kernel.fused),
         float(FAMILIES.index(kernel.family)),
         float(sum(map(ord, kernel.op))),
+        *_shape_features(kernel, channels_in, channels_out, pixels),
+    ]
+
+
+def _shape_features(
+    kernel: Kernel, channels_in: int, channels_out: int, pixels: int
+) -> list[float]:
+    """Logarithms of sizes, what blocks of 16 channels leave over, and the activation."""
+    out = kernel.outputs[0] if kernel.outputs else (1,)
+    weight = kernel.weights[0] if kernel.weights else (1,)
+    columns = out[3] if len(out) == 4 else 1
+    blocks_in, blocks_out = -(-channels_in // CHANNELS), -(-channels_out // CHANNELS)
+    logs = (
+        channels_in,
+        channels_out,
+        pixels,
+        math.prod(weight[2:]),
+        kernel.bytes_moved,
+        kernel.output_elements,
+        weight[1] if len(weight) > 1 else 1,
+        1 + columns % COLUMNS,
+    )
+    return [
+        *(math.log(max(1, size)) for size in logs),
+        float(blocks_out),
+        float(blocks_out % 4),
+        float(-(-blocks_in // kernel.groups)),
+        blocks_out * CHANNELS / max(1, channels_out),
+        -(-columns // COLUMNS) * COLUMNS / max(1, columns),
+        float(bool(CHEAP & set(kernel.fused))),
+        float(bool(SIGMOIDS & set(kernel.fused))),
     ]
 
 

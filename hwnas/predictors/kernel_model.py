@@ -32,7 +32,7 @@ class KernelPrices:
         self.trees_: BoostedTrees | None = None
         self.families_ = sorted({f"{kernel.op}/{kernel.family}" for kernel in kernels})
         if len(kernels) >= LEAST_KERNELS:
-            self.trees_ = BoostedTrees(trees=300, depth=5, rate=0.08).fit(
+            self.trees_ = BoostedTrees(trees=600, depth=6, rate=0.04).fit(
                 np.array([kernel_features(kernel) for kernel in kernels]),
                 np.log(prices / np.array([kernel_work(kernel) for kernel in kernels])),
             )

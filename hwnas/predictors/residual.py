@@ -9,6 +9,9 @@ from hwnas.predictors.boosting import BoostedTrees, Floats
 from hwnas.predictors.linear import LinearModel
 
 FOLDS = 5
+PARTITIONS = 3
+"""How often the folds are drawn: of a few dozen networks one partition decides by chance."""
+
 LEAST_FOR_LINE = 12
 LEAST_FOR_TREES = 20
 
@@ -29,23 +32,31 @@ class Residual:
     def fit(self, features: Floats, logs: Floats) -> "Residual":
         """Fit on features ``(n, k)`` and log ratios ``(n,)``; with n = 0 the ratio is 1."""
         count = len(logs)
-        errors = {}
+        errors: dict[tuple[bool, bool], Floats] = {}
         for line in (False, True):
             for trees in (False, True):
                 least = max(LEAST_FOR_LINE * line, LEAST_FOR_TREES * trees)
                 if count >= least:
-                    errors[line, trees] = self._cross_validated(features, logs, line, trees)
+                    errors[line, trees] = np.stack(
+                        [
+                            self._cross_validated(features, logs, line, trees, part)
+                            for part in range(PARTITIONS)
+                        ]
+                    )
         # Among equals the simplest, which comes first.
         best = min(errors, key=lambda parts: np.abs(errors[parts]).mean() if count else 0.0)
         self._fit_parts(features, logs, *best)
-        self.out_of_fold_ = errors[best]
+        self.out_of_fold_ = errors[best][0]
         return self
 
-    def _cross_validated(self, features: Floats, logs: Floats, line: bool, trees: bool) -> Floats:
-        """Log errors of the samples, each predicted from the other folds."""
+    def _cross_validated(
+        self, features: Floats, logs: Floats, line: bool, trees: bool, partition: int
+    ) -> Floats:
+        """Log errors of the samples, each predicted from the other folds of a partition."""
         count = len(logs)
         errors = np.zeros(count)
-        fold = np.random.default_rng(self.seed).permutation(count) % min(FOLDS, max(2, count))
+        rng = np.random.default_rng([self.seed, partition] if partition else self.seed)
+        fold = rng.permutation(count) % min(FOLDS, max(2, count))
         for part in np.unique(fold):
             inside, outside = fold != part, fold == part
             model = Residual(self.seed)

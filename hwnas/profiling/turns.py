@@ -29,14 +29,15 @@ class Shares:
     """How a session is cut into visits.
 
     Args:
-        networks: Share of the time that whole networks get; more where building
-            their sessions is slow.
+        networks: Share of the time that whole networks get. It is the larger one: a
+            network's number needs several processes, and sums of parts are as good with
+            a fifth of the parts (``docs/pricing.md``).
         batch_bytes: Weights, twice, of the networks that one process holds at most, bytes.
         batch_parts: Blocks and kernels that one process holds at most, besides their
             edges; more where a process starts slowly, as on a GPU.
     """
 
-    networks: float = 0.35
+    networks: float = 0.7
     batch_bytes: int = 512 * 2**20
     batch_parts: int = 150
 
