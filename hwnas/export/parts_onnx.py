@@ -18,7 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from hwnas.export.layers_onnx import IR_VERSION, OPSET, OnnxWriter
+from hwnas.export.layers_onnx import OnnxWriter
+from hwnas.export.onnx_graph import IR_VERSION, OPSET
 from hwnas.export.weights import RandomWeights, serialised
 from hwnas.kernels.kernel import Kernel, Shape
 from hwnas.spaces.architecture import PlacedBlock
@@ -110,7 +111,11 @@ def block_part(block: PlacedBlock, *, batch: int = 1) -> Part:
 
 def kernel_part(kernel: Kernel) -> Part | None:
     """A kernel between 1×1 depthwise convolutions; ``None`` where it cannot be stood alone."""
-    if kernel.op not in _REBUILT or kernel.dtype != "float32" or len(kernel.outputs) != 1:
+    if (
+        kernel.op not in _REBUILT
+        or kernel.dtype != "float32"
+        or (len(kernel.outputs) != 1 and kernel.op != "Split")
+    ):
         return None
     return _KernelWriter(kernel).part()
 
@@ -139,6 +144,7 @@ class _KernelWriter:
         self.weights: dict[str, NDArray[Any]] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.edges: list[Shape] = []
+        self.others: list[str] = []
 
     def part(self) -> Part:
         kernel = self.kernel
@@ -157,18 +163,29 @@ class _KernelWriter:
                 attributes = {"alpha": 1 / 6, "beta": 0.5}
             self.nodes.append(helper.make_node(name, inputs, [output], **attributes))
             tensor = output
-        shape = kernel.outputs[0]
-        if is_edge(shape):
-            tensor = self._depthwise("after", tensor, shape)
-        self.nodes[-1].output[0] = "output"
-        value = helper.make_tensor_value_info("output", TensorProto.FLOAT, list(shape))
-        graph = helper.make_graph(self.nodes, "kernel", self.inputs, [value])
+        values = [
+            self._end(name, f"after{index or ''}", f"output{index or ''}", shape)
+            for index, (name, shape) in enumerate(
+                zip((tensor, *self.others), kernel.outputs, strict=True)
+            )
+        ]
+        graph = helper.make_graph(self.nodes, "kernel", self.inputs, values)
         return Part(f"kernel:{kernel.key}", _serialise(graph, self.weights), tuple(self.edges))
 
     def _input(self, index: int, shape: Shape) -> str:
         name = f"input{index}"
         self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
         return self._depthwise(f"before{index}", name, shape) if is_edge(shape) else name
+
+    def _end(self, tensor: str, around: str, name: str, shape: Shape) -> onnx.ValueInfoProto:
+        """Make a tensor an output of the model, behind a convolution where it is an image."""
+        if is_edge(shape):
+            tensor = self._depthwise(around, tensor, shape)
+        for node in self.nodes:
+            for index, output in enumerate(node.output):
+                if output == tensor:
+                    node.output[index] = name
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
     def _depthwise(self, name: str, tensor: str, shape: Shape) -> str:
         self.edges.append(shape)
@@ -196,6 +213,17 @@ class _KernelWriter:
         """A reshape to the output's shape."""
         shape = self._constant(np.array(self.kernel.outputs[0], np.int64))
         self.nodes.append(helper.make_node("Reshape", [*tensors, shape], ["own"]))
+        return "own"
+
+    def split(self, tensors: list[str]) -> str:
+        """A split into the outputs' shapes."""
+        kernel = self.kernel
+        axis = int(_attributes(kernel).get("axis", 0))
+        sizes = self._constant(np.array([shape[axis] for shape in kernel.outputs], np.int64))
+        self.others = [f"own{index}" for index in range(1, len(kernel.outputs))]
+        self.nodes.append(
+            helper.make_node("Split", [*tensors, sizes], ["own", *self.others], axis=axis)
+        )
         return "own"
 
     def activation(self, tensors: list[str]) -> str:
@@ -229,6 +257,7 @@ _REBUILT: dict[str, Callable[[_KernelWriter, list[str]], str]] = {
         _KernelWriter.plain,
     ),
     "Reshape": _KernelWriter.reshape,
+    "Split": _KernelWriter.split,
     **dict.fromkeys(
         ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip"), _KernelWriter.activation
     ),

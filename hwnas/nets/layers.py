@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwnas.errors import SpecError
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat
 from hwnas.spaces.graph import INPUT, LayerGraph, Node
 from hwnas.spaces.layers import (
     Activation,
@@ -125,6 +126,15 @@ def apply_layer(
             return torch.flatten(image, 1)
         case Linear():
             return functional.linear(image, parameters["weight"], parameters["bias"])
+        case ChannelPart():
+            size = image.shape[1] // layer.parts
+            return image[:, layer.part * size : (layer.part + 1) * size]
+        case Concat():
+            return torch.cat(list(inputs), 1)
+        case ChannelShuffle():
+            count, channels, height, width = image.shape
+            apart = image.reshape(count, layer.groups, channels // layer.groups, height, width)
+            return apart.transpose(1, 2).reshape(count, channels, height, width)
     raise SpecError(
         f"layer {type(layer).__name__} has no meaning in torch; add one to apply_layer in "
         "hwnas/nets/layers.py"

@@ -10,6 +10,7 @@ from hwnas.errors import SpecError, UnknownNameError
 from hwnas.spaces.micro import micro
 from hwnas.spaces.mobilenet import mobilenet
 from hwnas.spaces.resnet import resnet
+from hwnas.spaces.shufflenet import shufflenet
 from hwnas.spaces.space import SearchSpace
 
 Factory = Callable[..., SearchSpace]
@@ -55,6 +56,24 @@ SPACES: dict[str, Factory] = {
         stem=(16, 3, False),
         stages=((64, 2), (128, 2), (192, 2)),
         depths=(1, 2, 3),
+    ),
+    "shufflenet": partial(
+        shufflenet,
+        image_size=224,
+        classes=1000,
+        widths=(0.5, 1.0, 1.5),
+        stem=(24, True),
+        stages=((116, (3, 4, 5)), (232, (6, 8, 10)), (464, (3, 4, 5))),
+        features=1024,
+    ),
+    "shufflenet-32": partial(
+        shufflenet,
+        image_size=32,
+        classes=10,
+        widths=(0.5, 1.0),
+        stem=(24, False),
+        stages=((48, (1, 2, 3)), (96, (1, 2, 3)), (192, (1, 2, 3))),
+        features=256,
     ),
     "micro": partial(micro, image_size=28, classes=10),
 }

@@ -14,7 +14,13 @@ from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.kernels import FUSION, Kernel, lower
 from hwnas.spaces import space
 
-NAMES = ["mobilenet-32", "resnet-32", "mobilenet:image_size=96", "resnet:image_size=96"]
+NAMES = [
+    "mobilenet-32",
+    "resnet-32",
+    "mobilenet:image_size=96",
+    "resnet:image_size=96",
+    "shufflenet-32",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,6 +9,7 @@ from hwnas.kernels import FUSION, lower
 from hwnas.nets import apply_layer
 from hwnas.runtimes import runtime
 from hwnas.spaces import Architecture, BlockSpec, GraphBuilder, space
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat
 from hwnas.spaces.graph import INPUT
 from hwnas.spaces.layers import (
     ACTIVATIONS,
@@ -53,6 +54,10 @@ def test_every_layer_can_be_written():
         (Conv2d(6, 3, 2, bias=True), (4, 7, 8)),
         (Conv2d(6, 5, groups=2), (4, 7, 8)),
         (Linear(3), (5,)),
+        (ChannelPart(0, 2), (4, 3, 5)),
+        (ChannelPart(2, 3), (6, 3, 5)),
+        (ChannelShuffle(2), (6, 3, 5)),
+        (ChannelShuffle(3), (6, 3, 5)),
     ],
     ids=str,
 )
@@ -76,23 +81,29 @@ def test_layers_mean_in_onnx_what_they_mean_in_torch(layer, shape):
 
 
 @pytest.mark.parametrize(
-    ("layer", "second"), [(Add(), np.add), (Scale(), np.multiply)], ids=["add", "scale"]
+    ("layer", "second"),
+    [
+        (Add(), np.add),
+        (Scale(), np.multiply),
+        (Concat(), lambda *images: np.concatenate(images, 1)),
+    ],
+    ids=["add", "scale", "concat"],
 )
 def test_layers_of_two_inputs(layer, second):
     builder = GraphBuilder((2, 5, 4))
     other = builder.add("pool", GlobalAveragePool(), INPUT)
-    if isinstance(layer, Add):
+    if not isinstance(layer, Scale):
         other = INPUT
     builder.add("own", layer, INPUT, other)
     writer = OnnxWriter((2, 5, 4))
     writer.append(builder.build(), "b")
     image = np.random.default_rng(1).standard_normal((1, 2, 5, 4), np.float32)
     found = runtime("onnxruntime").run(writer.model("own").SerializeToString(), {"input": image})
-    factor = image if isinstance(layer, Add) else image.mean((2, 3), keepdims=True)
+    factor = image.mean((2, 3), keepdims=True) if isinstance(layer, Scale) else image
     np.testing.assert_allclose(found["output"], second(image, factor), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mobilenet-32", "resnet-32"])
+@pytest.mark.parametrize("name", ["mobilenet-32", "resnet-32", "shufflenet-32"])
 def test_a_skeleton_has_the_kernels_of_the_whole_model(name):
     own = space(name)
     architecture = own.decode(next(iter(own.references.values())))
