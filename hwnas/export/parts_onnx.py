@@ -29,6 +29,10 @@ MIN_EDGE_CHANNELS = 5
 """Images of fewer channels are a network's input, which nothing stands before."""
 
 
+_SWALLOWED = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip")
+"""Operators that run in the kernel of a convolution before them."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A part's model and the edges whose cost is taken off.
@@ -175,11 +179,15 @@ class _KernelWriter:
     def _input(self, index: int, shape: Shape) -> str:
         name = f"input{index}"
         self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
-        return self._depthwise(f"before{index}", name, shape) if is_edge(shape) else name
+        return self._depthwise(f"before{index}", name, shape) if self._wraps(shape) else name
+
+    def _wraps(self, shape: Shape) -> bool:
+        """Whether a convolution stands at an edge; not where it would swallow the kernel."""
+        return is_edge(shape) and self.kernel.op not in _SWALLOWED
 
     def _end(self, tensor: str, around: str, name: str, shape: Shape) -> onnx.ValueInfoProto:
         """Make a tensor an output of the model, behind a convolution where it is an image."""
-        if is_edge(shape):
+        if self._wraps(shape):
             tensor = self._depthwise(around, tensor, shape)
         for node in self.nodes:
             for index, output in enumerate(node.output):
@@ -258,7 +266,5 @@ _REBUILT: dict[str, Callable[[_KernelWriter, list[str]], str]] = {
     ),
     "Reshape": _KernelWriter.reshape,
     "Split": _KernelWriter.split,
-    **dict.fromkeys(
-        ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip"), _KernelWriter.activation
-    ),
+    **dict.fromkeys(_SWALLOWED, _KernelWriter.activation),
 }

@@ -7,8 +7,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hwnas.errors import SpecError, UnknownNameError
+from hwnas.spaces.efficientnet import MBStage, efficientnet
 from hwnas.spaces.micro import micro
 from hwnas.spaces.mobilenet import mobilenet
+from hwnas.spaces.mobilenetv1 import mobilenetv1
 from hwnas.spaces.resnet import resnet
 from hwnas.spaces.shufflenet import shufflenet
 from hwnas.spaces.space import SearchSpace
@@ -73,6 +75,59 @@ SPACES: dict[str, Factory] = {
         widths=(0.5, 1.0),
         stem=(24, False),
         stages=((48, (1, 2, 3)), (96, (1, 2, 3)), (192, (1, 2, 3))),
+        features=256,
+    ),
+    "mobilenetv1": partial(
+        mobilenetv1,
+        image_size=224,
+        classes=1000,
+        widths=(0.5, 0.75, 1.0),
+        stem=(32, 2),
+        stages=(
+            (64, 1, (1,)),
+            (128, 2, (1, 2, 3)),
+            (256, 2, (1, 2, 3)),
+            (512, 2, (4, 6, 8)),
+            (1024, 2, (1, 2, 3)),
+        ),
+    ),
+    "mobilenetv1-32": partial(
+        mobilenetv1,
+        image_size=32,
+        classes=10,
+        widths=(0.5, 0.75, 1.0),
+        stem=(16, 1),
+        stages=((32, 2, (1, 2, 3)), (64, 2, (1, 2, 3)), (128, 2, (1, 2, 3))),
+    ),
+    "efficientnet": partial(
+        efficientnet,
+        image_size=224,
+        classes=1000,
+        widths=(0.75, 1.0, 1.1),
+        stem=(32, 2),
+        stages=(
+            MBStage(16, 1, (1,), (3, 5, 7), expansion=1),
+            MBStage(24, 2, (1, 2, 3), (3, 5, 7)),
+            MBStage(40, 2, (1, 2, 3), (5, 3, 7)),
+            MBStage(80, 2, (2, 3, 4), (3, 5, 7)),
+            MBStage(112, 1, (2, 3, 4), (5, 3, 7)),
+            MBStage(192, 2, (3, 4, 5), (5, 3, 7)),
+            MBStage(320, 1, (1,), (3, 5, 7)),
+        ),
+        features=1280,
+    ),
+    "efficientnet-32": partial(
+        efficientnet,
+        image_size=32,
+        classes=10,
+        widths=(0.75, 1.0),
+        stem=(32, 1),
+        stages=(
+            MBStage(16, 1, (1,), (3, 5), expansion=1),
+            MBStage(24, 2, (1, 2), (3, 5), expansion=4),
+            MBStage(40, 2, (1, 2, 3), (5, 3), expansion=4),
+            MBStage(80, 2, (1, 2), (3, 5), expansion=4),
+        ),
         features=256,
     ),
     "micro": partial(micro, image_size=28, classes=10),

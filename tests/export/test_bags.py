@@ -20,6 +20,8 @@ NAMES = [
     "mobilenet:image_size=96",
     "resnet:image_size=96",
     "shufflenet-32",
+    "mobilenetv1-32",
+    "efficientnet-32",
 ]
 
 

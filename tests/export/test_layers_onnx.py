@@ -103,7 +103,9 @@ def test_layers_of_two_inputs(layer, second):
     np.testing.assert_allclose(found["output"], second(image, factor), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mobilenet-32", "resnet-32", "shufflenet-32"])
+@pytest.mark.parametrize(
+    "name", ["mobilenet-32", "resnet-32", "shufflenet-32", "mobilenetv1-32", "efficientnet-32"]
+)
 def test_a_skeleton_has_the_kernels_of_the_whole_model(name):
     own = space(name)
     architecture = own.decode(next(iter(own.references.values())))

@@ -15,6 +15,7 @@ NAMES = [
     "mobilenet:image_size=96",
     "resnet:image_size=96",
     "shufflenet-32",
+    "mobilenetv1-32",
 ]
 
 
