@@ -1,10 +1,12 @@
-"""How layers that take channels apart and put them together are written in ONNX."""
+"""How layers that take channels apart, put them together or wipe them are written in ONNX."""
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from hwnas.export.image_writers import Write, plain
 from hwnas.export.onnx_graph import GraphWriter
-from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat, Zero
 from hwnas.spaces.graph import Node
 from hwnas.spaces.layers import Layer, Shape
 
@@ -32,8 +34,15 @@ def _shuffle(
     return w.reshape(name, tensor, (w.batch, *shapes[0]))
 
 
+def _zero(
+    w: GraphWriter, name: str, node: Node, inputs: list[str], shapes: tuple[Shape, ...]
+) -> str:
+    return w.node("Mul", [*inputs, w.weight(f"{name}.factor", np.array(0, np.float32))], name)
+
+
 CHANNEL_WRITERS: Mapping[type[Layer], Write] = {
     ChannelPart: _part,
     Concat: plain("Concat", axis=1),
     ChannelShuffle: _shuffle,
+    Zero: _zero,
 }

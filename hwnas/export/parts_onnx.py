@@ -183,7 +183,7 @@ class _KernelWriter:
 
     def _wraps(self, shape: Shape) -> bool:
         """Whether a convolution stands at an edge; not where it would swallow the kernel."""
-        return is_edge(shape) and self.kernel.op not in _SWALLOWED
+        return is_edge(shape) and self.kernel.op not in (*_SWALLOWED, "BatchNormalization", "Add")
 
     def _end(self, tensor: str, around: str, name: str, shape: Shape) -> onnx.ValueInfoProto:
         """Make a tensor an output of the model, behind a convolution where it is an image."""
@@ -221,6 +221,14 @@ class _KernelWriter:
         """A reshape to the output's shape."""
         shape = self._constant(np.array(self.kernel.outputs[0], np.int64))
         self.nodes.append(helper.make_node("Reshape", [*tensors, shape], ["own"]))
+        return "own"
+
+    def batch_norm(self, tensors: list[str]) -> str:
+        """A batch norm, whose last constant is a variance and must be positive."""
+        constants = [
+            self._constant(np.abs(self.random.draw(shape)) + 0.5) for shape in self.kernel.weights
+        ]
+        self.nodes.append(helper.make_node("BatchNormalization", [*tensors, *constants], ["own"]))
         return "own"
 
     def split(self, tensors: list[str]) -> str:
@@ -266,5 +274,6 @@ _REBUILT: dict[str, Callable[[_KernelWriter, list[str]], str]] = {
     ),
     "Reshape": _KernelWriter.reshape,
     "Split": _KernelWriter.split,
+    "BatchNormalization": _KernelWriter.batch_norm,
     **dict.fromkeys(_SWALLOWED, _KernelWriter.activation),
 }

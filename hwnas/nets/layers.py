@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwnas.errors import SpecError
-from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat, Zero
 from hwnas.spaces.graph import INPUT, LayerGraph, Node
 from hwnas.spaces.layers import (
     Activation,
@@ -135,6 +135,8 @@ def apply_layer(
             count, channels, height, width = image.shape
             apart = image.reshape(count, layer.groups, channels // layer.groups, height, width)
             return apart.transpose(1, 2).reshape(count, channels, height, width)
+        case Zero():
+            return image * 0.0
     raise SpecError(
         f"layer {type(layer).__name__} has no meaning in torch; add one to apply_layer in "
         "hwnas/nets/layers.py"

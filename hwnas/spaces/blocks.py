@@ -81,8 +81,12 @@ def expand(spec: BlockSpec, input_shape: Shape) -> LayerGraph:
 
 @block("conv")
 def conv(b: GraphBuilder, *, channels: int, kernel: int, stride: int, activation: str) -> None:
-    """Convolution, batch norm, activation: a stem or a last feature layer."""
-    b.conv_bn("conv", INPUT, channels, kernel, stride, activation=activation)
+    """Convolution, batch norm, activation: a stem or a last feature layer.
+
+    ``"none"`` as the activation leaves it out.
+    """
+    wanted = None if activation == "none" else activation
+    b.conv_bn("conv", INPUT, channels, kernel, stride, activation=wanted)
 
 
 @block("conv_pool")

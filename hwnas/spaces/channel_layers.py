@@ -1,4 +1,4 @@
-"""Primitive layers that take channels apart and put them together, without parameters."""
+"""Primitive layers that take channels apart, put them together or wipe them, no parameters."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -65,3 +65,8 @@ class ChannelShuffle(Layer):
                 f"{channels} channels"
             )
         return (channels, height, width)
+
+
+@dataclass(frozen=True)
+class Zero(Layer):
+    """Nothing but zeros in the shape of what it reads."""

@@ -163,27 +163,33 @@ class Scale(Layer):
 
 @dataclass(frozen=True)
 class Pool2d(Layer):
-    """Maximum or average over a window, padded as a convolution is."""
+    """Maximum or average over a window, padded as a convolution is, or not at all."""
 
     kind: str
     kernel: int
     stride: int
+    padded: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in ("max", "average"):
             raise SpecError(f"pool: kind must be max or average, received '{self.kind}'")
         check_positive("pool", kernel=self.kernel, stride=self.stride)
-        if self.kernel % 2 == 0:
+        if self.padded and self.kernel % 2 == 0:
             raise SpecError(f"pool: kernel must be odd, received {self.kernel}")
 
     @property
     def padding(self) -> int:
         """Rows and columns added on each side."""
-        return self.kernel // 2
+        return self.kernel // 2 if self.padded else 0
 
     def output_shape(self, *inputs: Shape) -> Shape:
         channels, height, width = check_image("pool", inputs[0])
-        return (channels, -(-height // self.stride), -(-width // self.stride))
+        if self.padded:
+            return (channels, -(-height // self.stride), -(-width // self.stride))
+        if self.kernel > min(height, width):
+            raise ShapeError(f"pool of {self.kernel} goes past an image of {height}×{width}")
+        rows, columns = ((side - self.kernel) // self.stride + 1 for side in (height, width))
+        return (channels, rows, columns)
 
 
 @dataclass(frozen=True)

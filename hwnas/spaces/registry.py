@@ -11,6 +11,7 @@ from hwnas.spaces.efficientnet import MBStage, efficientnet
 from hwnas.spaces.micro import micro
 from hwnas.spaces.mobilenet import mobilenet
 from hwnas.spaces.mobilenetv1 import mobilenetv1
+from hwnas.spaces.nasbench201 import nasbench201
 from hwnas.spaces.resnet import resnet
 from hwnas.spaces.shufflenet import shufflenet
 from hwnas.spaces.space import SearchSpace
@@ -130,6 +131,7 @@ SPACES: dict[str, Factory] = {
         ),
         features=256,
     ),
+    "nasbench201": partial(nasbench201, image_size=32, classes=10),
     "micro": partial(micro, image_size=28, classes=10),
 }
 

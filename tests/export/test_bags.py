@@ -22,6 +22,7 @@ NAMES = [
     "shufflenet-32",
     "mobilenetv1-32",
     "efficientnet-32",
+    "nasbench201",
 ]
 
 

@@ -9,7 +9,7 @@ from hwnas.kernels import FUSION, lower
 from hwnas.nets import apply_layer
 from hwnas.runtimes import runtime
 from hwnas.spaces import Architecture, BlockSpec, GraphBuilder, space
-from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat, Zero
 from hwnas.spaces.graph import INPUT
 from hwnas.spaces.layers import (
     ACTIVATIONS,
@@ -58,6 +58,9 @@ def test_every_layer_can_be_written():
         (ChannelPart(2, 3), (6, 3, 5)),
         (ChannelShuffle(2), (6, 3, 5)),
         (ChannelShuffle(3), (6, 3, 5)),
+        (Zero(), (2, 5, 4)),
+        (Pool2d("average", 2, 2, padded=False), (2, 7, 8)),
+        (Pool2d("max", 3, 2, padded=False), (2, 7, 8)),
     ],
     ids=str,
 )

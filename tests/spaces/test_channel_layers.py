@@ -1,7 +1,7 @@
 import pytest
 
 from hwnas.errors import ShapeError, SpecError
-from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat, Zero
 
 IMAGE = (8, 7, 6)
 
@@ -13,6 +13,7 @@ IMAGE = (8, 7, 6)
         (ChannelPart(0, 1), [IMAGE], IMAGE),
         (Concat(), [IMAGE, (3, 7, 6)], (11, 7, 6)),
         (ChannelShuffle(4), [IMAGE], IMAGE),
+        (Zero(), [IMAGE], IMAGE),
     ],
     ids=str,
 )

@@ -14,6 +14,7 @@ NAMES = [
     "shufflenet-32",
     "mobilenetv1-32",
     "efficientnet-32",
+    "nasbench201",
 ]
 
 
@@ -36,7 +37,14 @@ def test_samples_decode_to_networks_with_the_classes(name):
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from(
-        ["mobilenet-32", "resnet-32", "shufflenet-32", "mobilenetv1-32", "efficientnet-32"]
+        [
+            "mobilenet-32",
+            "resnet-32",
+            "shufflenet-32",
+            "mobilenetv1-32",
+            "efficientnet-32",
+            "nasbench201",
+        ]
     ),
 )
 def test_moves_stay_in_the_space_and_are_canonical(seed, name):
