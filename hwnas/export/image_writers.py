@@ -26,6 +26,7 @@ _ACTIVATION_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "hardswish": ("HardSwish", {}),
     "hardsigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
     "sigmoid": ("Sigmoid", {}),
+    "gelu": ("Gelu", {}),
 }
 
 

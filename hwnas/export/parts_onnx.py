@@ -231,6 +231,21 @@ class _KernelWriter:
         self.nodes.append(helper.make_node("BatchNormalization", [*tensors, *constants], ["own"]))
         return "own"
 
+    def first(self, tensors: list[str]) -> str:
+        """A gather of the first element along its axis."""
+        index = self._constant(np.array(0, np.int64))
+        attributes = _attributes(self.kernel)
+        self.nodes.append(helper.make_node("Gather", [*tensors, index], ["own"], **attributes))
+        return "own"
+
+    def mean(self, tensors: list[str]) -> str:
+        """A mean over the one axis that the output lacks."""
+        shape, output = self.kernel.inputs[0], self.kernel.outputs[0]
+        axis = next(i for i in range(len(shape)) if (*shape[:i], *shape[i + 1 :]) == output)
+        axes = self._constant(np.array([axis], np.int64))
+        self.nodes.append(helper.make_node("ReduceMean", [*tensors, axes], ["own"], keepdims=0))
+        return "own"
+
     def split(self, tensors: list[str]) -> str:
         """A split into the outputs' shapes."""
         kernel = self.kernel
@@ -269,11 +284,15 @@ _REBUILT: dict[str, Callable[[_KernelWriter, list[str]], str]] = {
             "Transpose",
             "Softmax",
             "LRN",
+            "Gelu",
+            "LayerNormalization",
         ),
         _KernelWriter.plain,
     ),
     "Reshape": _KernelWriter.reshape,
     "Split": _KernelWriter.split,
+    "Gather": _KernelWriter.first,
+    "ReduceMean": _KernelWriter.mean,
     "BatchNormalization": _KernelWriter.batch_norm,
     **dict.fromkeys(_SWALLOWED, _KernelWriter.activation),
 }

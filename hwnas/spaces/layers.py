@@ -14,7 +14,7 @@ from hwnas.errors import ShapeError, SpecError
 
 Shape = tuple[int, ...]
 
-ACTIVATIONS = ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu")
+ACTIVATIONS = ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "gelu")
 
 
 def check_image(layer: str, shape: Shape) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ from hwnas.spaces.nasbench201 import nasbench201
 from hwnas.spaces.resnet import resnet
 from hwnas.spaces.shufflenet import shufflenet
 from hwnas.spaces.space import SearchSpace
+from hwnas.spaces.vit import vit
 
 Factory = Callable[..., SearchSpace]
 
@@ -130,6 +131,27 @@ SPACES: dict[str, Factory] = {
             MBStage(80, 2, (1, 2), (3, 5), expansion=4),
         ),
         features=256,
+    ),
+    "vit": partial(
+        vit,
+        image_size=224,
+        classes=1000,
+        patches=(16, 32),
+        dimensions=(192, 216, 240),
+        depths=(11, 12, 13),
+        heads=(3, 4),
+        ratios=(3.5, 4.0),
+    ),
+    "vit-32": partial(
+        vit,
+        image_size=32,
+        classes=10,
+        patches=(4, 8),
+        dimensions=(48, 64, 96),
+        depths=(2, 3, 4),
+        heads=(2, 3),
+        ratios=(2.0, 4.0),
+        head_dimension=16,
     ),
     "nasbench201": partial(nasbench201, image_size=32, classes=10),
     "micro": partial(micro, image_size=28, classes=10),

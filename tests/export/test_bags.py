@@ -23,6 +23,7 @@ NAMES = [
     "mobilenetv1-32",
     "efficientnet-32",
     "nasbench201",
+    "vit-32",
 ]
 
 

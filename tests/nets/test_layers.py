@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from hwnas.errors import SpecError
@@ -18,6 +19,7 @@ CURVES = {
     "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "silu": lambda x: x / (1 + np.exp(-x)),
+    "gelu": lambda x: x * scipy.stats.norm.cdf(x),
 }
 
 

@@ -14,6 +14,7 @@ SPACES = (
     "mobilenetv1-32",
     "efficientnet-32",
     "nasbench201",
+    "vit-32",
 )
 
 

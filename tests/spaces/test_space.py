@@ -15,6 +15,7 @@ NAMES = [
     "mobilenetv1-32",
     "efficientnet-32",
     "nasbench201",
+    "vit-32",
 ]
 
 
