@@ -116,12 +116,17 @@ def inverted_bottleneck(
     expansion: int,
     squeeze_excite: bool,
     activation: str,
+    hidden: int = 0,
 ) -> None:
-    """MobileNetV2/V3's block: 1×1 expand, depthwise k×k, squeeze-excite, linear 1×1 project."""
+    """MobileNetV2/V3's block: 1×1 expand, depthwise k×k, squeeze-excite, linear 1×1 project.
+
+    ``hidden`` channels, where given, count instead of ``expansion``, for ratios
+    that are not whole.
+    """
     incoming = b.shape()[0]
-    hidden = incoming * expansion
+    hidden = hidden or incoming * expansion
     tensor = INPUT
-    if expansion > 1:
+    if hidden != incoming:
         tensor = b.conv_bn("expand", tensor, hidden, 1, activation=activation)
     tensor = b.conv_bn("depthwise", tensor, hidden, kernel, stride, hidden, activation)
     if squeeze_excite:
