@@ -18,7 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from hwnas.export.layers_onnx import IR_VERSION, OPSET, OnnxWriter
+from hwnas.export.layers_onnx import OnnxWriter
+from hwnas.export.onnx_graph import IR_VERSION, OPSET
 from hwnas.export.weights import RandomWeights, serialised
 from hwnas.kernels.kernel import Kernel, Shape
 from hwnas.spaces.architecture import PlacedBlock
@@ -26,6 +27,10 @@ from hwnas.spaces.architecture import PlacedBlock
 CALL = "call"
 MIN_EDGE_CHANNELS = 5
 """Images of fewer channels are a network's input, which nothing stands before."""
+
+
+_SWALLOWED = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip")
+"""Operators that run in the kernel of a convolution before them."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,11 @@ def block_part(block: PlacedBlock, *, batch: int = 1) -> Part:
 
 def kernel_part(kernel: Kernel) -> Part | None:
     """A kernel between 1×1 depthwise convolutions; ``None`` where it cannot be stood alone."""
-    if kernel.op not in _REBUILT or kernel.dtype != "float32" or len(kernel.outputs) != 1:
+    if (
+        kernel.op not in _REBUILT
+        or kernel.dtype != "float32"
+        or (len(kernel.outputs) != 1 and kernel.op != "Split")
+    ):
         return None
     return _KernelWriter(kernel).part()
 
@@ -139,6 +148,7 @@ class _KernelWriter:
         self.weights: dict[str, NDArray[Any]] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.edges: list[Shape] = []
+        self.others: list[str] = []
 
     def part(self) -> Part:
         kernel = self.kernel
@@ -157,18 +167,33 @@ class _KernelWriter:
                 attributes = {"alpha": 1 / 6, "beta": 0.5}
             self.nodes.append(helper.make_node(name, inputs, [output], **attributes))
             tensor = output
-        shape = kernel.outputs[0]
-        if is_edge(shape):
-            tensor = self._depthwise("after", tensor, shape)
-        self.nodes[-1].output[0] = "output"
-        value = helper.make_tensor_value_info("output", TensorProto.FLOAT, list(shape))
-        graph = helper.make_graph(self.nodes, "kernel", self.inputs, [value])
+        values = [
+            self._end(name, f"after{index or ''}", f"output{index or ''}", shape)
+            for index, (name, shape) in enumerate(
+                zip((tensor, *self.others), kernel.outputs, strict=True)
+            )
+        ]
+        graph = helper.make_graph(self.nodes, "kernel", self.inputs, values)
         return Part(f"kernel:{kernel.key}", _serialise(graph, self.weights), tuple(self.edges))
 
     def _input(self, index: int, shape: Shape) -> str:
         name = f"input{index}"
         self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
-        return self._depthwise(f"before{index}", name, shape) if is_edge(shape) else name
+        return self._depthwise(f"before{index}", name, shape) if self._wraps(shape) else name
+
+    def _wraps(self, shape: Shape) -> bool:
+        """Whether a convolution stands at an edge; not where it would swallow the kernel."""
+        return is_edge(shape) and self.kernel.op not in (*_SWALLOWED, "BatchNormalization", "Add")
+
+    def _end(self, tensor: str, around: str, name: str, shape: Shape) -> onnx.ValueInfoProto:
+        """Make a tensor an output of the model, behind a convolution where it is an image."""
+        if self._wraps(shape):
+            tensor = self._depthwise(around, tensor, shape)
+        for node in self.nodes:
+            for index, output in enumerate(node.output):
+                if output == tensor:
+                    node.output[index] = name
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
     def _depthwise(self, name: str, tensor: str, shape: Shape) -> str:
         self.edges.append(shape)
@@ -198,6 +223,40 @@ class _KernelWriter:
         self.nodes.append(helper.make_node("Reshape", [*tensors, shape], ["own"]))
         return "own"
 
+    def batch_norm(self, tensors: list[str]) -> str:
+        """A batch norm, whose last constant is a variance and must be positive."""
+        constants = [
+            self._constant(np.abs(self.random.draw(shape)) + 0.5) for shape in self.kernel.weights
+        ]
+        self.nodes.append(helper.make_node("BatchNormalization", [*tensors, *constants], ["own"]))
+        return "own"
+
+    def first(self, tensors: list[str]) -> str:
+        """A gather of the first element along its axis."""
+        index = self._constant(np.array(0, np.int64))
+        attributes = _attributes(self.kernel)
+        self.nodes.append(helper.make_node("Gather", [*tensors, index], ["own"], **attributes))
+        return "own"
+
+    def mean(self, tensors: list[str]) -> str:
+        """A mean over the one axis that the output lacks."""
+        shape, output = self.kernel.inputs[0], self.kernel.outputs[0]
+        axis = next(i for i in range(len(shape)) if (*shape[:i], *shape[i + 1 :]) == output)
+        axes = self._constant(np.array([axis], np.int64))
+        self.nodes.append(helper.make_node("ReduceMean", [*tensors, axes], ["own"], keepdims=0))
+        return "own"
+
+    def split(self, tensors: list[str]) -> str:
+        """A split into the outputs' shapes."""
+        kernel = self.kernel
+        axis = int(_attributes(kernel).get("axis", 0))
+        sizes = self._constant(np.array([shape[axis] for shape in kernel.outputs], np.int64))
+        self.others = [f"own{index}" for index in range(1, len(kernel.outputs))]
+        self.nodes.append(
+            helper.make_node("Split", [*tensors, sizes], ["own", *self.others], axis=axis)
+        )
+        return "own"
+
     def activation(self, tensors: list[str]) -> str:
         """An activation with the constants that it is used with."""
         if self.kernel.op == "Clip":
@@ -225,11 +284,15 @@ _REBUILT: dict[str, Callable[[_KernelWriter, list[str]], str]] = {
             "Transpose",
             "Softmax",
             "LRN",
+            "Gelu",
+            "LayerNormalization",
         ),
         _KernelWriter.plain,
     ),
     "Reshape": _KernelWriter.reshape,
-    **dict.fromkeys(
-        ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip"), _KernelWriter.activation
-    ),
+    "Split": _KernelWriter.split,
+    "Gather": _KernelWriter.first,
+    "ReduceMean": _KernelWriter.mean,
+    "BatchNormalization": _KernelWriter.batch_norm,
+    **dict.fromkeys(_SWALLOWED, _KernelWriter.activation),
 }

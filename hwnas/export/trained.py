@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor
 
 from hwnas.errors import PromiseError
+from hwnas.export.splits import write_splits
 from hwnas.nets.network import Network
 
 OPSET = 20
@@ -64,6 +65,7 @@ def network_to_onnx(network: Network, metadata: Mapping[str, str] | None = None)
     model = program.model_proto
     _strip(model.graph)
     _write_global_pools(model.graph)
+    write_splits(model.graph)
     del model.metadata_props[:]
     model.producer_name = "hwnas"
     helper.set_model_props(model, dict(metadata or {}))

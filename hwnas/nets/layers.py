@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwnas.errors import SpecError
+from hwnas.nets.token_layers import apply_token_layer, initial_token_weight
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat, Zero
 from hwnas.spaces.graph import INPUT, LayerGraph, Node
 from hwnas.spaces.layers import (
     Activation,
@@ -59,6 +61,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "hardsigmoid": functional.hardsigmoid,
     "sigmoid": torch.sigmoid,
     "silu": functional.silu,
+    "gelu": functional.gelu,
 }
 
 
@@ -125,6 +128,20 @@ def apply_layer(
             return torch.flatten(image, 1)
         case Linear():
             return functional.linear(image, parameters["weight"], parameters["bias"])
+        case ChannelPart():
+            size = image.shape[1] // layer.parts
+            return image[:, layer.part * size : (layer.part + 1) * size]
+        case Concat():
+            return torch.cat(list(inputs), 1)
+        case ChannelShuffle():
+            count, channels, height, width = image.shape
+            apart = image.reshape(count, layer.groups, channels // layer.groups, height, width)
+            return apart.transpose(1, 2).reshape(count, channels, height, width)
+        case Zero():
+            return image * 0.0
+    tokens = apply_token_layer(layer, inputs, parameters)
+    if tokens is not None:
+        return tokens
     raise SpecError(
         f"layer {type(layer).__name__} has no meaning in torch; add one to apply_layer in "
         "hwnas/nets/layers.py"
@@ -148,6 +165,9 @@ def initial(layer: Layer, name: str, shape: Shape, generator: torch.Generator) -
         return torch.zeros(shape)
     if isinstance(layer, BatchNorm):
         return torch.ones(shape)
+    weight = initial_token_weight(layer, shape, generator)
+    if weight is not None:
+        return weight
     std = LINEAR_STD
     if isinstance(layer, Conv2d):
         std = math.sqrt(2 * layer.groups / (shape[0] * math.prod(shape[2:])))

@@ -24,7 +24,7 @@ class PlacedBlock:
         """The block's layers."""
         return expand(self.spec, self.input_shape)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Canonical text of the block on its shape."""
         return self.spec.key(self.input_shape)

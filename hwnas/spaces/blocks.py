@@ -81,8 +81,12 @@ def expand(spec: BlockSpec, input_shape: Shape) -> LayerGraph:
 
 @block("conv")
 def conv(b: GraphBuilder, *, channels: int, kernel: int, stride: int, activation: str) -> None:
-    """Convolution, batch norm, activation: a stem or a last feature layer."""
-    b.conv_bn("conv", INPUT, channels, kernel, stride, activation=activation)
+    """Convolution, batch norm, activation: a stem or a last feature layer.
+
+    ``"none"`` as the activation leaves it out.
+    """
+    wanted = None if activation == "none" else activation
+    b.conv_bn("conv", INPUT, channels, kernel, stride, activation=wanted)
 
 
 @block("conv_pool")
@@ -112,12 +116,17 @@ def inverted_bottleneck(
     expansion: int,
     squeeze_excite: bool,
     activation: str,
+    hidden: int = 0,
 ) -> None:
-    """MobileNetV2/V3's block: 1×1 expand, depthwise k×k, squeeze-excite, linear 1×1 project."""
+    """MobileNetV2/V3's block: 1×1 expand, depthwise k×k, squeeze-excite, linear 1×1 project.
+
+    ``hidden`` channels, where given, count instead of ``expansion``, for ratios
+    that are not whole.
+    """
     incoming = b.shape()[0]
-    hidden = incoming * expansion
+    hidden = hidden or incoming * expansion
     tensor = INPUT
-    if expansion > 1:
+    if hidden != incoming:
         tensor = b.conv_bn("expand", tensor, hidden, 1, activation=activation)
     tensor = b.conv_bn("depthwise", tensor, hidden, kernel, stride, hidden, activation)
     if squeeze_excite:

@@ -131,14 +131,21 @@ class GraphBuilder:
         """An activation named after what it follows."""
         return self.add(f"{name}.act", Activation(activation), source)
 
-    def squeeze_excite(self, name: str, source: str, channels: int) -> str:
-        """Squeeze-excite: pool, reduce, ReLU, expand, hard sigmoid, scale."""
+    def squeeze_excite(
+        self,
+        name: str,
+        source: str,
+        channels: int,
+        activation: str = "relu",
+        gate: str = "hardsigmoid",
+    ) -> str:
+        """Squeeze-excite: pool, reduce, activation, expand, gate, scale."""
         tensor = self.add(f"{name}.pool", GlobalAveragePool(), source)
         tensor = self.add(f"{name}.reduce", Conv2d(channels, 1, bias=True), tensor)
-        tensor = self.act(f"{name}.reduce", tensor, "relu")
+        tensor = self.act(f"{name}.reduce", tensor, activation)
         full = self.shape(source)[0]
         tensor = self.add(f"{name}.expand", Conv2d(full, 1, bias=True), tensor)
-        tensor = self.act(f"{name}.expand", tensor, "hardsigmoid")
+        tensor = self.act(f"{name}.expand", tensor, gate)
         return self.add(f"{name}.scale", Scale(), source, tensor)
 
     def residual(self, name: str, left: str, right: str) -> str:

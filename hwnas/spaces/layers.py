@@ -14,16 +14,26 @@ from hwnas.errors import ShapeError, SpecError
 
 Shape = tuple[int, ...]
 
-ACTIVATIONS = ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu")
+ACTIVATIONS = ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "gelu")
 
 
-def _image(layer: str, shape: Shape) -> tuple[int, int, int]:
+def check_image(layer: str, shape: Shape) -> tuple[int, int, int]:
+    """The shape, if it is that of an image.
+
+    Raises:
+        ShapeError: It has not three dimensions.
+    """
     if len(shape) != 3:
         raise ShapeError(f"{layer} takes an image (channels, height, width), received {shape}")
     return shape[0], shape[1], shape[2]
 
 
-def _positive(layer: str, **values: int) -> None:
+def check_positive(layer: str, **values: int) -> None:
+    """Refuse settings of a layer that are below one.
+
+    Raises:
+        SpecError: One is.
+    """
     for name, value in values.items():
         if value < 1:
             raise SpecError(f"{layer}: {name} must be at least 1, received {value}")
@@ -59,7 +69,7 @@ class Conv2d(Layer):
     bias: bool = False
 
     def __post_init__(self) -> None:
-        _positive(
+        check_positive(
             "convolution",
             out_channels=self.out_channels,
             kernel=self.kernel,
@@ -80,7 +90,7 @@ class Conv2d(Layer):
         return self.kernel // 2
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        channels, height, width = _image("convolution", inputs[0])
+        channels, height, width = check_image("convolution", inputs[0])
         if channels % self.groups:
             raise SpecError(
                 f"convolution: groups must divide the input channels, received {self.groups} "
@@ -143,7 +153,7 @@ class Scale(Layer):
     arity: ClassVar[int] = 2
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        channels, _, _ = _image("scale", inputs[0])
+        channels, _, _ = check_image("scale", inputs[0])
         if inputs[1] != (channels, 1, 1):
             raise ShapeError(
                 f"scale takes factors of shape ({channels}, 1, 1), received {inputs[1]}"
@@ -153,27 +163,33 @@ class Scale(Layer):
 
 @dataclass(frozen=True)
 class Pool2d(Layer):
-    """Maximum or average over a window, padded as a convolution is."""
+    """Maximum or average over a window, padded as a convolution is, or not at all."""
 
     kind: str
     kernel: int
     stride: int
+    padded: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in ("max", "average"):
             raise SpecError(f"pool: kind must be max or average, received '{self.kind}'")
-        _positive("pool", kernel=self.kernel, stride=self.stride)
-        if self.kernel % 2 == 0:
+        check_positive("pool", kernel=self.kernel, stride=self.stride)
+        if self.padded and self.kernel % 2 == 0:
             raise SpecError(f"pool: kernel must be odd, received {self.kernel}")
 
     @property
     def padding(self) -> int:
         """Rows and columns added on each side."""
-        return self.kernel // 2
+        return self.kernel // 2 if self.padded else 0
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        channels, height, width = _image("pool", inputs[0])
-        return (channels, -(-height // self.stride), -(-width // self.stride))
+        channels, height, width = check_image("pool", inputs[0])
+        if self.padded:
+            return (channels, -(-height // self.stride), -(-width // self.stride))
+        if self.kernel > min(height, width):
+            raise ShapeError(f"pool of {self.kernel} goes past an image of {height}×{width}")
+        rows, columns = ((side - self.kernel) // self.stride + 1 for side in (height, width))
+        return (channels, rows, columns)
 
 
 @dataclass(frozen=True)
@@ -181,7 +197,7 @@ class GlobalAveragePool(Layer):
     """Mean over the image, kept as ``(channels, 1, 1)``."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        return (_image("global pool", inputs[0])[0], 1, 1)
+        return (check_image("global pool", inputs[0])[0], 1, 1)
 
 
 @dataclass(frozen=True)
@@ -199,7 +215,7 @@ class Linear(Layer):
     out_features: int
 
     def __post_init__(self) -> None:
-        _positive("linear", out_features=self.out_features)
+        check_positive("linear", out_features=self.out_features)
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(inputs[0]) != 1:

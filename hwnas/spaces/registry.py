@@ -7,10 +7,15 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hwnas.errors import SpecError, UnknownNameError
+from hwnas.spaces.efficientnet import MBStage, efficientnet
 from hwnas.spaces.micro import micro
 from hwnas.spaces.mobilenet import mobilenet
+from hwnas.spaces.mobilenetv1 import mobilenetv1
+from hwnas.spaces.nasbench201 import nasbench201
 from hwnas.spaces.resnet import resnet
+from hwnas.spaces.shufflenet import shufflenet
 from hwnas.spaces.space import SearchSpace
+from hwnas.spaces.vit import vit
 
 Factory = Callable[..., SearchSpace]
 
@@ -56,6 +61,99 @@ SPACES: dict[str, Factory] = {
         stages=((64, 2), (128, 2), (192, 2)),
         depths=(1, 2, 3),
     ),
+    "shufflenet": partial(
+        shufflenet,
+        image_size=224,
+        classes=1000,
+        widths=(0.5, 1.0, 1.5),
+        stem=(24, True),
+        stages=((116, (3, 4, 5)), (232, (6, 8, 10)), (464, (3, 4, 5))),
+        features=1024,
+    ),
+    "shufflenet-32": partial(
+        shufflenet,
+        image_size=32,
+        classes=10,
+        widths=(0.5, 1.0),
+        stem=(24, False),
+        stages=((48, (1, 2, 3)), (96, (1, 2, 3)), (192, (1, 2, 3))),
+        features=256,
+    ),
+    "mobilenetv1": partial(
+        mobilenetv1,
+        image_size=224,
+        classes=1000,
+        widths=(0.5, 0.75, 1.0),
+        stem=(32, 2),
+        stages=(
+            (64, 1, (1,)),
+            (128, 2, (1, 2, 3)),
+            (256, 2, (1, 2, 3)),
+            (512, 2, (4, 6, 8)),
+            (1024, 2, (1, 2, 3)),
+        ),
+    ),
+    "mobilenetv1-32": partial(
+        mobilenetv1,
+        image_size=32,
+        classes=10,
+        widths=(0.5, 0.75, 1.0),
+        stem=(16, 1),
+        stages=((32, 2, (1, 2, 3)), (64, 2, (1, 2, 3)), (128, 2, (1, 2, 3))),
+    ),
+    "efficientnet": partial(
+        efficientnet,
+        image_size=224,
+        classes=1000,
+        widths=(0.75, 1.0, 1.1),
+        stem=(32, 2),
+        stages=(
+            MBStage(16, 1, (1,), (3, 5, 7), expansion=1),
+            MBStage(24, 2, (1, 2, 3), (3, 5, 7)),
+            MBStage(40, 2, (1, 2, 3), (5, 3, 7)),
+            MBStage(80, 2, (2, 3, 4), (3, 5, 7)),
+            MBStage(112, 1, (2, 3, 4), (5, 3, 7)),
+            MBStage(192, 2, (3, 4, 5), (5, 3, 7)),
+            MBStage(320, 1, (1,), (3, 5, 7)),
+        ),
+        features=1280,
+    ),
+    "efficientnet-32": partial(
+        efficientnet,
+        image_size=32,
+        classes=10,
+        widths=(0.75, 1.0),
+        stem=(32, 1),
+        stages=(
+            MBStage(16, 1, (1,), (3, 5), expansion=1),
+            MBStage(24, 2, (1, 2), (3, 5), expansion=4),
+            MBStage(40, 2, (1, 2, 3), (5, 3), expansion=4),
+            MBStage(80, 2, (1, 2), (3, 5), expansion=4),
+        ),
+        features=256,
+    ),
+    "vit": partial(
+        vit,
+        image_size=224,
+        classes=1000,
+        patches=(16, 32),
+        dimensions=(192, 216, 240),
+        depths=(11, 12, 13),
+        heads=(3, 4),
+        ratios=(3.5, 4.0),
+    ),
+    "vit-32": partial(
+        vit,
+        image_size=32,
+        classes=10,
+        patches=(4, 8),
+        dimensions=(48, 64, 96),
+        depths=(2, 3, 4),
+        heads=(2, 3),
+        ratios=(2.0, 4.0),
+        head_dimension=16,
+    ),
+    "nasbench201": partial(nasbench201, image_size=32, classes=10),
     "micro": partial(micro, image_size=28, classes=10),
 }
 

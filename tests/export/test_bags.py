@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -14,7 +15,17 @@ from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.kernels import FUSION, Kernel, lower
 from hwnas.spaces import space
 
-NAMES = ["mobilenet-32", "resnet-32", "mobilenet:image_size=96", "resnet:image_size=96"]
+NAMES = [
+    "mobilenet-32",
+    "resnet-32",
+    "mobilenet:image_size=96",
+    "resnet:image_size=96",
+    "shufflenet-32",
+    "mobilenetv1-32",
+    "efficientnet-32",
+    "nasbench201",
+    "vit-32",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,6 +55,19 @@ def test_the_tables_of_a_space_give_the_blocks_that_decoding_gives(name):
         assert [bags.keys[index] for index in present] == [b.key for b in architecture.placed]
         total = sum((bags.kernels[index] for index in present), Counter())
         assert total == architecture_kernels(architecture)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("mobilenet-32", "c912684060b59cf9"),
+        ("resnet-32", "c7d68b23e1a5678a"),
+        ("micro", "a3e43b9c1ea12053"),
+    ],
+)
+def test_the_keys_of_blocks_that_profiles_were_measured_under_stay(name, digest):
+    keys = "\n".join(SpaceBags(space(name)).keys)
+    assert hashlib.sha256(keys.encode()).hexdigest().startswith(digest)
 
 
 def test_bags_that_are_given_out_are_copies():

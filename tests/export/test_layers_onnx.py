@@ -9,6 +9,7 @@ from hwnas.kernels import FUSION, lower
 from hwnas.nets import apply_layer
 from hwnas.runtimes import runtime
 from hwnas.spaces import Architecture, BlockSpec, GraphBuilder, space
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat, Zero
 from hwnas.spaces.graph import INPUT
 from hwnas.spaces.layers import (
     ACTIVATIONS,
@@ -21,6 +22,17 @@ from hwnas.spaces.layers import (
     Linear,
     Pool2d,
     Scale,
+)
+from hwnas.spaces.token_layers import (
+    Attention,
+    ClassToken,
+    FirstToken,
+    LayerNorm,
+    MeanToken,
+    PatchConv2d,
+    PositionEmbedding,
+    TokenLinear,
+    ToTokens,
 )
 
 RULES = FUSION["onnxruntime"]
@@ -53,6 +65,21 @@ def test_every_layer_can_be_written():
         (Conv2d(6, 3, 2, bias=True), (4, 7, 8)),
         (Conv2d(6, 5, groups=2), (4, 7, 8)),
         (Linear(3), (5,)),
+        (ChannelPart(0, 2), (4, 3, 5)),
+        (ChannelPart(2, 3), (6, 3, 5)),
+        (ChannelShuffle(2), (6, 3, 5)),
+        (ChannelShuffle(3), (6, 3, 5)),
+        (Zero(), (2, 5, 4)),
+        (PatchConv2d(5, 4), (3, 8, 12)),
+        (ToTokens(), (3, 2, 4)),
+        (ClassToken(), (5, 6)),
+        (PositionEmbedding(), (5, 6)),
+        (LayerNorm(), (5, 6)),
+        (TokenLinear(4), (5, 6)),
+        (FirstToken(), (5, 6)),
+        (MeanToken(), (5, 6)),
+        (Pool2d("average", 2, 2, padded=False), (2, 7, 8)),
+        (Pool2d("max", 3, 2, padded=False), (2, 7, 8)),
     ],
     ids=str,
 )
@@ -69,30 +96,42 @@ def test_layers_mean_in_onnx_what_they_mean_in_torch(layer, shape):
     parameters = {
         name.removeprefix("b.own."): torch.from_numpy(value.copy())
         for name, value in weights(model).items()
-        if layer.parameter_shapes(shape)
+        if name.removeprefix("b.own.") in layer.parameter_shapes(shape)
     }
+    if isinstance(layer, TokenLinear):
+        # The product's right factor in ONNX is what torch transposes.
+        parameters["weight"] = parameters["weight"].T
     expected = apply_layer(layer, [torch.from_numpy(image)], parameters).numpy()
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("layer", "second"), [(Add(), np.add), (Scale(), np.multiply)], ids=["add", "scale"]
+    ("layer", "second"),
+    [
+        (Add(), np.add),
+        (Scale(), np.multiply),
+        (Concat(), lambda *images: np.concatenate(images, 1)),
+    ],
+    ids=["add", "scale", "concat"],
 )
 def test_layers_of_two_inputs(layer, second):
     builder = GraphBuilder((2, 5, 4))
     other = builder.add("pool", GlobalAveragePool(), INPUT)
-    if isinstance(layer, Add):
+    if not isinstance(layer, Scale):
         other = INPUT
     builder.add("own", layer, INPUT, other)
     writer = OnnxWriter((2, 5, 4))
     writer.append(builder.build(), "b")
     image = np.random.default_rng(1).standard_normal((1, 2, 5, 4), np.float32)
     found = runtime("onnxruntime").run(writer.model("own").SerializeToString(), {"input": image})
-    factor = image if isinstance(layer, Add) else image.mean((2, 3), keepdims=True)
+    factor = image.mean((2, 3), keepdims=True) if isinstance(layer, Scale) else image
     np.testing.assert_allclose(found["output"], second(image, factor), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mobilenet-32", "resnet-32"])
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet-32", "resnet-32", "shufflenet-32", "mobilenetv1-32", "efficientnet-32", "vit-32"],
+)
 def test_a_skeleton_has_the_kernels_of_the_whole_model(name):
     own = space(name)
     architecture = own.decode(next(iter(own.references.values())))
@@ -105,6 +144,30 @@ def test_a_skeleton_has_the_kernels_of_the_whole_model(name):
     whole = lower(made[False], RULES).kernels
     assert lower(made[True], RULES, shapes_known=True).kernels == whole
     assert made[True].ByteSize() < made[False].ByteSize() / 4
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3])
+def test_attention_means_in_onnx_what_it_means_in_torch(heads):
+    builder = GraphBuilder((4, 6))
+    parts = [builder.add(part, TokenLinear(6), INPUT) for part in ("query", "key", "value")]
+    builder.add("own", Attention(heads), *parts)
+    writer = OnnxWriter((4, 6), batch=2)
+    writer.append(builder.build(), "b")
+    model = writer.model("own")
+    onnx.checker.check_model(model, full_check=True)
+    tokens = 3 * np.random.default_rng(1).standard_normal((2, 4, 6), np.float32)
+    found = runtime("onnxruntime").run(model.SerializeToString(), {"input": tokens})["output"]
+    known = weights(model)
+    inputs = [
+        torch.from_numpy(tokens @ known[f"b.{part}.weight"] + known[f"b.{part}.bias"])
+        for part in parts
+    ]
+    own = apply_layer(Attention(heads), inputs, {})
+    np.testing.assert_allclose(found, own.numpy(), rtol=1e-5, atol=1e-5)
+    # torch's own attention is the independent reference.
+    query, key, value = (item.view(2, 4, heads, -1).transpose(1, 2) for item in inputs)
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    torch.testing.assert_close(own, expected.transpose(1, 2).reshape(2, 4, 6))
 
 
 def test_models_are_valid_and_come_from_the_seed():

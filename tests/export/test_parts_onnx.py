@@ -1,11 +1,14 @@
 import numpy as np
 import onnx
+import pytest
 
-from hwnas.export.bags import SpaceBags
+from hwnas.export.bags import SpaceBags, architecture_kernels
 from hwnas.export.parts_onnx import block_part, call_part, edge_part, edge_shape, kernel_part
 from hwnas.kernels import FUSION, lower
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
+
+FAMILIES = ["shufflenet-32", "mobilenetv1-32", "efficientnet-32", "nasbench201", "vit-32"]
 
 
 def test_every_kernel_of_the_spaces_stands_alone_and_is_itself():
@@ -18,6 +21,22 @@ def test_every_kernel_of_the_spaces_stands_alone_and_is_itself():
             # What else is in the model are the depthwise convolutions at its edges.
             assert kernel in bag
             assert sum(bag.values()) == 1 + len(part.edges)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_kernels_of_sampled_networks_stand_alone_and_are_themselves(name):
+    own = space(name)
+    kernels = set()
+    for genes in own.sample(np.random.default_rng(0), 3).tolist():
+        kernels |= set(architecture_kernels(own.decode(genes)))
+    for kernel in kernels:
+        part = kernel_part(kernel)
+        assert part is not None, kernel
+        model = onnx.load_model_from_string(part.model)
+        onnx.checker.check_model(model, full_check=True)
+        bag = lower(model, FUSION["onnxruntime"]).kernels
+        assert kernel in bag
+        assert sum(bag.values()) == 1 + len(part.edges)
 
 
 def test_parts_run_on_the_runtime():

@@ -56,7 +56,10 @@ def exported():
     return network, network_to_onnx(network.train(), {"space": "own", "limit_ms": "3"})
 
 
-@pytest.mark.parametrize("name", ["mobilenet-32", "resnet-32"])
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet-32", "resnet-32", "shufflenet-32", "efficientnet-32", "vit-32"],
+)
 def test_torch_and_the_runtime_agree_and_the_graph_is_the_one_that_is_measured(name):
     for architecture in architectures(name, 2):
         network = scrambled(Network(architecture, seed=3)).eval()

@@ -9,7 +9,14 @@ from hwnas.runtimes import runtime
 from hwnas.spaces import BlockSpec, PlacedBlock, space
 
 RULES = FUSION["onnxruntime"]
-NAMES = ["mobilenet-32", "resnet-32", "mobilenet:image_size=96", "resnet:image_size=96"]
+NAMES = [
+    "mobilenet-32",
+    "resnet-32",
+    "mobilenet:image_size=96",
+    "resnet:image_size=96",
+    "shufflenet-32",
+    "mobilenetv1-32",
+]
 
 
 def counted(model, rules):

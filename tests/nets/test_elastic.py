@@ -9,7 +9,10 @@ from hwnas.spaces import space
 from hwnas.spaces.layers import Conv2d, Linear
 
 
-@pytest.mark.parametrize("name", ["mobilenet-32", "resnet-32"])
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet-32", "resnet-32", "shufflenet-32", "mobilenetv1-32", "efficientnet-32", "vit-32"],
+)
 def test_an_extracted_path_computes_what_the_elastic_network_does(name):
     own = space(name)
     elastic = ElasticNetwork(own, seed=1)

@@ -3,10 +3,12 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from hwnas.errors import SpecError
 from hwnas.nets import Statistics, apply_layer, initial, live_nodes
+from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat
 from hwnas.spaces.graph import INPUT, GraphBuilder
 from hwnas.spaces.layers import ACTIVATIONS, Activation, BatchNorm, Conv2d, Layer, Linear, Pool2d
 
@@ -17,6 +19,7 @@ CURVES = {
     "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "silu": lambda x: x / (1 + np.exp(-x)),
+    "gelu": lambda x: x * scipy.stats.norm.cdf(x),
 }
 
 
@@ -30,6 +33,14 @@ def test_activations(kind):
 def test_average_pools_count_only_what_is_inside():
     ones = torch.ones(1, 1, 5, 5)
     assert torch.equal(apply_layer(Pool2d("average", 3, 1), [ones], {}), ones)
+
+
+def test_channels_are_parted_and_shuffled():
+    image = torch.arange(6.0).reshape(1, 6, 1, 1)
+    assert apply_layer(ChannelPart(1, 3), [image], {}).flatten().tolist() == [2, 3]
+    assert apply_layer(ChannelShuffle(2), [image], {}).flatten().tolist() == [0, 3, 1, 4, 2, 5]
+    both = apply_layer(Concat(), [image, image[:, :1]], {})
+    assert both.flatten().tolist() == [0, 1, 2, 3, 4, 5, 0]
 
 
 def test_batch_norm_normalises_by_the_batch_or_by_running_statistics():

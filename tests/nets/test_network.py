@@ -7,7 +7,15 @@ from hwnas.nets import Network
 from hwnas.spaces import space
 from hwnas.spaces.architecture import Architecture
 
-SPACES = ("mobilenet-32", "resnet-32")
+SPACES = (
+    "mobilenet-32",
+    "resnet-32",
+    "shufflenet-32",
+    "mobilenetv1-32",
+    "efficientnet-32",
+    "nasbench201",
+    "vit-32",
+)
 
 
 def architectures(name, samples):

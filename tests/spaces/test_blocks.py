@@ -62,3 +62,9 @@ def test_inverted_bottleneck_has_a_shortcut_only_where_shapes_agree():
 def test_impossible_specs_are_refused(spec, error):
     with pytest.raises(error):
         expand(spec, (16, 8, 8))
+
+
+@pytest.mark.parametrize(("activation", "last"), [("relu", "conv.act"), ("none", "conv.bn")])
+def test_a_convolution_can_be_without_activation(activation, last):
+    spec = BlockSpec.of("conv", channels=8, kernel=3, stride=1, activation=activation)
+    assert expand(spec, (16, 8, 8)).output == last

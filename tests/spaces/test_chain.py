@@ -69,7 +69,18 @@ def test_the_reference_is_of_full_size_usual_width_and_middle_depth(widths, widt
     }
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "mobilenet-32", "resnet", "resnet-32"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet",
+        "mobilenet-32",
+        "resnet",
+        "resnet-32",
+        "shufflenet-32",
+        "mobilenetv1-32",
+        "efficientnet-32",
+    ],
+)
 def test_references_belong_to_the_space(name):
     found = space(name)
     assert found.references

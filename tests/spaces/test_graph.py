@@ -43,6 +43,13 @@ def test_squeeze_excite_keeps_the_shape_and_has_two_convolutions():
     assert graph.nodes[-1].inputs == (INPUT, "se.expand.act")
 
 
+def test_squeeze_excite_takes_other_activations():
+    builder = GraphBuilder((16, 8, 8))
+    builder.squeeze_excite("se", INPUT, 4, "silu", "sigmoid")
+    kinds = [node.layer.kind for node in builder.build().nodes if node.name.endswith("act")]
+    assert kinds == ["silu", "sigmoid"]
+
+
 def test_a_graph_without_layers_gives_its_input():
     graph = LayerGraph((3, 8, 8), ())
     assert graph.output == INPUT and graph.output_shape == (3, 8, 8)

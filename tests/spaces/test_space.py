@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from hwnas.errors import SpecError
 from hwnas.spaces import Choice, SearchSpace, Slot, space
 
-NAMES = ["mobilenet", "mobilenet-32", "resnet", "resnet-32"]
+NAMES = [
+    "mobilenet",
+    "mobilenet-32",
+    "resnet",
+    "resnet-32",
+    "shufflenet-32",
+    "mobilenetv1-32",
+    "efficientnet-32",
+    "nasbench201",
+    "vit-32",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -25,7 +35,19 @@ def test_samples_decode_to_networks_with_the_classes(name):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["mobilenet-32", "resnet-32"]))
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(
+        [
+            "mobilenet-32",
+            "resnet-32",
+            "shufflenet-32",
+            "mobilenetv1-32",
+            "efficientnet-32",
+            "nasbench201",
+        ]
+    ),
+)
 def test_moves_stay_in_the_space_and_are_canonical(seed, name):
     found, rng = space(name), np.random.default_rng(seed)
     parents = found.sample(rng, 8)
