@@ -1,0 +1,254 @@
+"""``hwnas bench``: methods of this tool on tables that others measured."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hwnas.cli.common import Bar, Json, output, print_json, progress
+from hwnas.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwnas.predictors.transfer import Candidates
+
+    Floats = NDArray[np.float64]
+
+app = typer.Typer(no_args_is_help=True, help="Methods of hwnas on any table.")
+
+BASELINES = {
+    "flops": "FLOPs",
+    "best_reference": "best reference by the samples",
+    "median_reference": "median of the references",
+}
+
+
+@app.callback()
+def options() -> None:
+    """Methods of hwnas on any table."""
+
+
+@app.command("transfer")
+def transfer(
+    latencies: Annotated[
+        Path, typer.Option("--latencies", help="CSV (or CSV.gz), a column per device, in ms.")
+    ],
+    reference: Annotated[str, typer.Option("--reference", help="Reference devices: A,B,…")],
+    targets: Annotated[str, typer.Option("--targets", help="Devices to predict: C,D,…")],
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, help="Architectures measured on each target.")
+    ] = 10,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Repetitions.")] = 10,
+    genes: Annotated[
+        Path | None, typer.Option("--genes", help="CSV, one column of integers per choice.")
+    ] = None,
+    arch_column: Annotated[
+        str, typer.Option("--arch-column", help="Column of NAS-Bench-201 strings.")
+    ] = "arch_str",
+    choose: Annotated[
+        bool, typer.Option("--choose", help="Choose the samples; otherwise they are random.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict the latency of all architectures on new devices from a few of them."""
+    from hwnas.cli.tables import integers, names_of, read_table
+
+    table = read_table(latencies)
+    references, wanted = names_of("--reference", reference), names_of("--targets", targets)
+    shared = [name for name in wanted if name in references]
+    if shared:
+        raise RequestError(
+            f"a target cannot be a reference: {', '.join(shared)} in both; "
+            "take it from --reference or from --targets"
+        )
+    reference_ms = table.latencies_ms(references)
+    target_ms = table.latencies_ms(wanted)
+    macs = None
+    if genes is not None:
+        from hwnas.predictors.cells import gene_features
+
+        features = gene_features(integers(genes, table.rows))
+    elif arch_column in table.columns:
+        from hwnas.predictors.cells import cell_features, cell_macs
+
+        cells = table.column(arch_column)
+        features, macs = cell_features(cells), cell_macs(cells)
+    else:
+        raise RequestError(
+            f"'{latencies}' has no column '{arch_column}' of architectures; its columns: "
+            f"{', '.join(table.columns)}. Give --arch-column, or --genes FILE.csv"
+        )
+    with progress("predicting") as bar:
+        result = transferred(
+            reference_ms,
+            dict(zip(wanted, target_ms.T, strict=True)),
+            features,
+            macs,
+            samples=samples,
+            seeds=seeds,
+            chosen=choose,
+            bar=bar,
+        )
+    result |= {
+        "samples": samples,
+        "seeds": seeds,
+        "chosen": "by variance" if choose else "at random",
+    }
+    if as_json:
+        print_json(result)
+    else:
+        output.print(_shown(result))
+
+
+def transferred(
+    reference_ms: "Floats",
+    targets_ms: "dict[str, Floats]",
+    features: "tuple[Floats, ...]",
+    macs: "Floats | None",
+    *,
+    samples: int,
+    seeds: int,
+    chosen: bool = False,
+    bar: Bar | None = None,
+) -> dict[str, Any]:
+    """Few-shot prediction and its baselines, judged on all that was not sampled.
+
+    The baselines see the same samples: each is a line through the logarithms. The best
+    reference is the one that correlates best with the samples.
+
+    Args:
+        reference_ms: Latencies ``(n, references)``.
+        targets_ms: Latencies ``(n,)`` by target.
+        features: Architecture features, matrices ``(n, k)``.
+        macs: Multiply-accumulates ``(n,)``, where they are known.
+        samples: How many architectures are measured on each target.
+        seeds: How often.
+        chosen: Whether they are chosen; random otherwise.
+        bar: Told about progress.
+
+    Raises:
+        RequestError: Too few samples, or so many that nothing is left to judge by.
+    """
+    import numpy as np
+
+    from hwnas.predictors.transfer import LEAST_SAMPLES, Candidates
+
+    count = len(reference_ms)
+    if not LEAST_SAMPLES <= samples <= count - 3:
+        raise RequestError(
+            f"--samples is from {LEAST_SAMPLES} to {count - 3}, for {count} architectures of "
+            f"which at least 3 judge; received {samples}"
+        )
+    logs = np.log(reference_ms)
+    candidates = Candidates(logs, features)
+    plain = {"median_reference": np.median(logs, axis=1)[:, None], "best_reference": logs}
+    if macs is not None:
+        plain["flops"] = np.log(macs)[:, None]
+    found: dict[str, Any] = {}
+    below: dict[str, dict[str, Any]] = {name: {} for name in BASELINES if name in plain}
+    for number, (target, truth) in enumerate(targets_ms.items()):
+        rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ("", *plain)}
+        for seed in range(seeds):
+            if bar is not None:
+                share = (number + seed / seeds) / len(targets_ms)
+                bar.update(share, f"predicting {target}")
+            own = _sampled(candidates, samples, seed, chosen)
+            for name, predicted in _predictions(candidates, plain, own, truth).items():
+                rows[name].append(_scored(predicted, truth, own))
+        found[target] = _summary(rows.pop(""))
+        for name, scores in rows.items():
+            below[name][target] = _summary(scores)
+    if bar is not None:
+        bar.update(1.0, "predicted")
+    return {
+        "targets": found,
+        "mean": _mean(found),
+        "baselines": {n: {"targets": own, "mean": _mean(own)} for n, own in below.items()},
+    }
+
+
+def _sampled(candidates: "Candidates", samples: int, seed: int, chosen: bool) -> Any:
+    import numpy as np
+
+    from hwnas.predictors.transfer import choose
+
+    if chosen:
+        return choose(candidates, samples, seed)
+    return np.random.default_rng(seed).choice(candidates.count, samples, replace=False)
+
+
+def _predictions(
+    candidates: "Candidates", plain: "dict[str, Floats]", own: Any, truth: "Floats"
+) -> "dict[str, Floats]":
+    """Latencies of all, ``(n,)`` ms, by method; ours has no name."""
+    import numpy as np
+
+    from hwnas.predictors.transfer import FewShot
+
+    logs = np.log(truth[own])
+    found = {"": FewShot().fit(candidates, own, truth[own]).predict()}
+    for name, columns in plain.items():
+        fits = []
+        for column in columns.T:
+            centre = column[own] - column[own].mean()
+            slope = float(centre @ logs) / max(float(centre @ centre), 1e-12)
+            line = logs.mean() + slope * (column - column[own].mean())
+            fits.append((float(((line[own] - logs) ** 2).sum()), line))
+        found[name] = np.exp(min(fits, key=lambda fit: fit[0])[1])
+    return found
+
+
+def _scored(predicted: "Floats", truth: "Floats", own: Any) -> tuple[float, float]:
+    """Spearman and MAPE over what was not sampled."""
+    import numpy as np
+    from scipy.stats import spearmanr
+
+    left = np.ones(len(truth), dtype=bool)
+    left[own] = False
+    one, other = predicted[left], truth[left]
+    constant = np.ptp(one) == 0 or np.ptp(other) == 0
+    rank = 0.0 if constant else float(spearmanr(one, other).statistic)
+    return rank, float(100 * np.abs(one / other - 1).mean())
+
+
+def _summary(scores: list[tuple[float, float]]) -> dict[str, float]:
+    import numpy as np
+
+    values = np.array(scores)
+    return {
+        "spearman_mean": round(float(values[:, 0].mean()), 4),
+        "spearman_std": round(float(values[:, 0].std()), 4),
+        "mape_pct": round(float(values[:, 1].mean()), 3),
+    }
+
+
+def _mean(targets: dict[str, Any]) -> float:
+    total = sum(float(row["spearman_mean"]) for row in targets.values())
+    return round(total / len(targets), 4)
+
+
+def _shown(result: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"Rank correlation with {result['samples']} samples {result['chosen']}, "
+        f"{result['seeds']} seeds",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("device")
+    for column in ("Spearman", "±", "MAPE %", *(BASELINES[n] for n in result["baselines"])):
+        table.add_column(column, justify="right")
+    for name, row in result["targets"].items():
+        table.add_row(
+            name,
+            f"{row['spearman_mean']:.3f}",
+            f"{row['spearman_std']:.3f}",
+            f"{row['mape_pct']:.1f}",
+            *(f"{b['targets'][name]['spearman_mean']:.3f}" for b in result["baselines"].values()),
+        )
+    others = (f"{b['mean']:.3f}" for b in result["baselines"].values())
+    table.add_row("mean", f"{result['mean']:.3f}", "", "", *others)
+    return table
