@@ -39,20 +39,27 @@ class Prior:
         shared: What all references have in common (their mean standardised log).
         devices: Any line through the references.
         curved: Smooth functions of the references.
-        features: Any line through the architecture features.
-        kinks: Smooth functions of the architecture features.
+        features: Any line through the first matrix of architecture features.
+        details: Any line through the other matrices, which share the weight.
         noise: Variance of a sample that nothing explains.
     """
 
     shared: float = 1.0
     devices: float = 0.1
     curved: float = 0.03
-    features: float = 0.06
-    kinks: float = 0.0
-    noise: float = 0.01
+    features: float = 0.1
+    details: float = 0.01
+    noise: float = 0.03
 
 
-PRIORS = (Prior(),)
+PRIORS = tuple(
+    Prior(features=features, details=details, noise=noise)
+    for features in (0.03, 0.1, 0.3)
+    for details in (0.0, 0.03)
+    for noise in (0.01, 0.03, 0.1)
+)
+"""Found on the reference and validation devices of HELP's table, each predicted without its
+family; averaging these was better there than any single one (docs/transfer.md)."""
 
 
 class Candidates:
@@ -60,8 +67,8 @@ class Candidates:
 
     Args:
         references: Log latencies on reference devices, ``(n, references)``.
-        features: Architecture features, matrices ``(n, k)``; each counts the same,
-            however many columns it has.
+        features: Architecture features, matrices ``(n, k)``: first what is likely to matter,
+            such as counts, then details. What a matrix counts for is not its width.
 
     Raises:
         RequestError: Neither is given, their lengths differ, or a value is not finite.
@@ -89,7 +96,11 @@ class Candidates:
             clipped = _unit(_clipped(self.references))
             self._devices = clipped
             self._shared = _unit(clipped.mean(axis=1, keepdims=True))
+            # What the references have in common, at the slope that is usual for them.
+            slopes = (_centred(self.references) * self._shared).mean(axis=0)
+            self.expected = float(np.median(slopes)) * self._shared[:, 0]
         else:
+            self.expected = np.zeros(self.count)
             self._devices = np.zeros((self.count, 0))
             self._shared = np.zeros((self.count, 0))
 
@@ -99,24 +110,24 @@ class Candidates:
             "shared": self._shared[rows] @ self._shared[columns].T,
             "devices": _line(self._devices, rows, columns),
             "curved": _smooth(self._devices, rows, columns),
-            "features": np.zeros_like(_line(self._devices, rows, columns)),
         }
-        found["kinks"] = found["features"].copy()
-        for part in self._features:
-            found["features"] += _line(part, rows, columns) / len(self._features)
-            found["kinks"] += _smooth(part, rows, columns) / len(self._features)
+        zero = np.zeros_like(found["shared"])
+        lines = [_line(part, rows, columns) for part in self._features]
+        found["features"] = lines[0] if lines else zero
+        found["details"] = sum(lines[1:], zero) / max(1, len(lines) - 1)
         return found
 
     def variances(self) -> dict[str, Floats]:
         """The terms of each candidate with itself, each ``(n,)``."""
-        ones = np.ones(self.count)
-        devices, own = self._devices, self._features
+        zero = np.zeros(self.count)
+        lines = [(part**2).mean(axis=1) for part in self._features]
+        devices = self._devices
         return {
             "shared": (self._shared**2).sum(axis=1),
             "devices": (devices**2).sum(axis=1) / max(1, devices.shape[1]),
-            "curved": ones * bool(devices.shape[1]),
-            "features": sum(((f**2).mean(axis=1) / len(own) for f in own), np.zeros(self.count)),
-            "kinks": ones * bool(own),
+            "curved": zero + bool(devices.shape[1]),
+            "features": lines[0] if lines else zero,
+            "details": sum(lines[1:], zero) / max(1, len(lines) - 1),
         }
 
 
@@ -126,8 +137,8 @@ class FewShot:
     A Gaussian process on the logarithm of latency. Its covariance is a sum: what the
     reference devices have in common, lines and smooth functions of the references (so the
     covariance between architectures is the empirical one over the reference devices, as in
-    probabilistic PCA; Tipping and Bishop, 1999), and lines and smooth functions of
-    architecture features, for what no reference shows. Several weightings of these terms
+    probabilistic PCA; Tipping and Bishop, 1999), and lines through architecture features,
+    for what no reference shows. Several weightings of these terms
     are averaged by their evidence (Rasmussen and Williams, 2006, section 5.2), the scale
     integrated out. Latencies in whole milliseconds get the noise of rounding.
 
@@ -155,7 +166,7 @@ class FewShot:
         """
         self.candidates_ = candidates
         self.indices_, self.latency_ms_ = _samples(candidates.count, indices, latency_ms)
-        logs = np.log(self.latency_ms_)
+        logs = np.log(self.latency_ms_) - candidates.expected[self.indices_]
         # The median: the mean would follow a near-zero outlier.
         self._centre = float(np.median(logs))
         self._logs = logs - self._centre
@@ -234,7 +245,8 @@ class FewShot:
             variances.append(scale * np.maximum(left, prior.noise))
         mean: Floats = self.weights_ @ np.array(means)
         between = self.weights_ @ (np.array(means) - mean) ** 2
-        return mean + self._centre, np.sqrt(self.weights_ @ np.array(variances) + between)
+        mean = mean + self._centre + self.candidates_.expected
+        return mean, np.sqrt(self.weights_ @ np.array(variances) + between)
 
     def needs_more(self, target_pct: float, seed: int = 0) -> int | None:
         """About how many more samples the error needs to fall to a target.
@@ -338,6 +350,12 @@ def choose(candidates: Candidates, count: int, seed: int = 0) -> Indices:
 def _weighted(terms: Mapping[str, Floats], prior: Prior) -> Floats:
     found: Floats = CONSTANT + sum(getattr(prior, name) * term for name, term in terms.items())
     return found
+
+
+def _centred(logs: Floats) -> Floats:
+    clipped = _clipped(logs)
+    centred: Floats = clipped - clipped.mean(axis=0)
+    return centred
 
 
 def _unit(values: Floats) -> Floats:
