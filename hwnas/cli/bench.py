@@ -1,5 +1,6 @@
 """``hwnas bench``: methods of this tool on tables that others measured."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 app = typer.Typer(no_args_is_help=True, help="Methods of hwnas on any table.")
+
+QUIET_S = 2.0
+"""Nothing is said about progress before."""
 
 BASELINES = {
     "flops": "FLOPs",
@@ -136,6 +140,7 @@ def transferred(
 
     from hwnas.predictors.transfer import LEAST_SAMPLES, Candidates
 
+    begun = time.monotonic()
     count = len(reference_ms)
     if not LEAST_SAMPLES <= samples <= count - 3:
         raise RequestError(
@@ -147,22 +152,21 @@ def transferred(
     plain = {"median_reference": np.median(logs, axis=1)[:, None], "best_reference": logs}
     if macs is not None:
         plain["flops"] = np.log(macs)[:, None]
+    # The same for every target: what is chosen depends on nothing of theirs.
+    drawn = [_sampled(candidates, samples, seed, chosen) for seed in range(seeds)]
     found: dict[str, Any] = {}
     below: dict[str, dict[str, Any]] = {name: {} for name in BASELINES if name in plain}
     for number, (target, truth) in enumerate(targets_ms.items()):
         rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ("", *plain)}
-        for seed in range(seeds):
-            if bar is not None:
+        for seed, own in enumerate(drawn):
+            if bar is not None and time.monotonic() - begun > QUIET_S:
                 share = (number + seed / seeds) / len(targets_ms)
                 bar.update(share, f"predicting {target}")
-            own = _sampled(candidates, samples, seed, chosen)
             for name, predicted in _predictions(candidates, plain, own, truth).items():
                 rows[name].append(_scored(predicted, truth, own))
         found[target] = _summary(rows.pop(""))
         for name, scores in rows.items():
             below[name][target] = _summary(scores)
-    if bar is not None:
-        bar.update(1.0, "predicted")
     return {
         "targets": found,
         "mean": _mean(found),

@@ -56,7 +56,7 @@ PRIORS = tuple(
     Prior(features=features, details=details, noise=noise)
     for features in (0.03, 0.1, 0.3)
     for details in (0.0, 0.03)
-    for noise in (0.01, 0.03, 0.1)
+    for noise in (0.01, 0.03, 0.1, 0.3)
 )
 """Found on the reference and validation devices of HELP's table, each predicted without its
 family; averaging these was better there than any single one (docs/transfer.md)."""
