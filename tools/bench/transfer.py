@@ -11,11 +11,13 @@ the samples, the median of the references, and a plain Gaussian process on refer
 import json
 import platform
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
@@ -44,7 +46,10 @@ def plain_process(features: Floats, truth: Floats, samples: int) -> float:
         logs = np.log(truth[own])
         kernel = ConstantKernel(1.0) * RBF(5.0, (1.0, 100.0)) + WhiteKernel(0.01, (1e-4, 1.0))
         process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-        process.fit(unit[own], logs)
+        with warnings.catch_warnings():
+            # A length or a noise at the end of its range is a result here, not a fault.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            process.fit(unit[own], logs)
         left = np.setdiff1d(np.arange(len(truth)), own)
         predicted = process.predict(unit[left])
         scores.append(float(spearmanr(predicted, truth[left]).statistic))
