@@ -23,6 +23,9 @@ app = typer.Typer(no_args_is_help=True, help="Methods of hwnas on any table.")
 QUIET_S = 2.0
 """Nothing is said about progress before."""
 
+LEVEL = 0.9
+"""Of the intervals whose share of latencies inside is said."""
+
 BASELINES = {
     "flops": "FLOPs",
     "best_reference": "best reference by the samples",
@@ -138,7 +141,7 @@ def transferred(
     """
     import numpy as np
 
-    from hwnas.predictors.transfer import LEAST_SAMPLES, Candidates
+    from hwnas.predictors.transfer import LEAST_SAMPLES, Candidates, FewShot
 
     begun = time.monotonic()
     count = len(reference_ms)
@@ -157,13 +160,20 @@ def transferred(
     found: dict[str, Any] = {}
     below: dict[str, dict[str, Any]] = {name: {} for name in BASELINES if name in plain}
     for number, (target, truth) in enumerate(targets_ms.items()):
-        rows: dict[str, list[tuple[float, float]]] = {name: [] for name in ("", *plain)}
+        rows: dict[str, list[dict[str, float]]] = {name: [] for name in ("", *plain)}
         for seed, own in enumerate(drawn):
             if bar is not None and time.monotonic() - begun > QUIET_S:
                 share = (number + seed / seeds) / len(targets_ms)
                 bar.update(share, f"predicting {target}")
-            for name, predicted in _predictions(candidates, plain, own, truth).items():
-                rows[name].append(_scored(predicted, truth, own))
+            left = np.setdiff1d(np.arange(count), own)
+            ours, low, high = FewShot().fit(candidates, own, truth[own]).predict_interval(LEVEL)
+            inside = (low <= truth) & (truth <= high)
+            rows[""].append(
+                {**_scored(ours[left], truth[left]), "inside_pct": 100 * float(inside[left].mean())}
+            )
+            for name, columns in plain.items():
+                predicted = _best_line(columns, own, truth[own])
+                rows[name].append(_scored(predicted[left], truth[left]))
         found[target] = _summary(rows.pop(""))
         for name, scores in rows.items():
             below[name][target] = _summary(scores)
@@ -184,49 +194,45 @@ def _sampled(candidates: "Candidates", samples: int, seed: int, chosen: bool) ->
     return np.random.default_rng(seed).choice(candidates.count, samples, replace=False)
 
 
-def _predictions(
-    candidates: "Candidates", plain: "dict[str, Floats]", own: Any, truth: "Floats"
-) -> "dict[str, Floats]":
-    """Latencies of all, ``(n,)`` ms, by method; ours has no name."""
+def _best_line(columns: "Floats", own: Any, latency_ms: "Floats") -> "Floats":
+    """Latencies of all, ``(n,)`` ms, by the column whose line fits the samples' logs best."""
     import numpy as np
 
-    from hwnas.predictors.transfer import FewShot
-
-    logs = np.log(truth[own])
-    found = {"": FewShot().fit(candidates, own, truth[own]).predict()}
-    for name, columns in plain.items():
-        fits = []
-        for column in columns.T:
-            centre = column[own] - column[own].mean()
-            slope = float(centre @ logs) / max(float(centre @ centre), 1e-12)
-            line = logs.mean() + slope * (column - column[own].mean())
-            fits.append((float(((line[own] - logs) ** 2).sum()), line))
-        found[name] = np.exp(min(fits, key=lambda fit: fit[0])[1])
-    return found
+    logs = np.log(latency_ms)
+    fits = []
+    for column in columns.T:
+        middle = column[own].mean()
+        centre = column[own] - middle
+        slope = float(centre @ logs) / max(float(centre @ centre), 1e-12)
+        line = logs.mean() + slope * (column - middle)
+        fits.append((float(((line[own] - logs) ** 2).sum()), line))
+    return np.asarray(np.exp(min(fits, key=lambda fit: fit[0])[1]))
 
 
-def _scored(predicted: "Floats", truth: "Floats", own: Any) -> tuple[float, float]:
-    """Spearman and MAPE over what was not sampled."""
+def _scored(predicted: "Floats", truth: "Floats") -> dict[str, float]:
     import numpy as np
     from scipy.stats import spearmanr
 
-    left = np.ones(len(truth), dtype=bool)
-    left[own] = False
-    one, other = predicted[left], truth[left]
-    constant = np.ptp(one) == 0 or np.ptp(other) == 0
-    rank = 0.0 if constant else float(spearmanr(one, other).statistic)
-    return rank, float(100 * np.abs(one / other - 1).mean())
+    constant = np.ptp(predicted) == 0 or np.ptp(truth) == 0
+    errors = 100 * np.abs(predicted / truth - 1)
+    return {
+        "spearman": 0.0 if constant else float(spearmanr(predicted, truth).statistic),
+        "mape_pct": float(errors.mean()),
+        "median_error_pct": float(np.median(errors)),
+    }
 
 
-def _summary(scores: list[tuple[float, float]]) -> dict[str, float]:
+def _summary(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Means over the seeds; MAPE is at the mercy of near-zero latencies, the median is not."""
     import numpy as np
 
-    values = np.array(scores)
-    return {
-        "spearman_mean": round(float(values[:, 0].mean()), 4),
-        "spearman_std": round(float(values[:, 0].std()), 4),
-        "mape_pct": round(float(values[:, 1].mean()), 3),
+    means = {name: float(np.mean([row[name] for row in scores])) for name in scores[0]}
+    ranks = [row["spearman"] for row in scores]
+    summary = {
+        "spearman_mean": round(means.pop("spearman"), 4),
+        "spearman_std": round(float(np.std(ranks)), 4),
     }
+    return summary | {name: round(value, 3) for name, value in means.items()}
 
 
 def _mean(targets: dict[str, Any]) -> float:
@@ -243,14 +249,14 @@ def _shown(result: dict[str, Any]) -> Table:
         pad_edge=False,
     )
     table.add_column("device")
-    for column in ("Spearman", "±", "MAPE %", *(BASELINES[n] for n in result["baselines"])):
+    for column in ("Spearman", "±", "median error %", *(BASELINES[n] for n in result["baselines"])):
         table.add_column(column, justify="right")
     for name, row in result["targets"].items():
         table.add_row(
             name,
             f"{row['spearman_mean']:.3f}",
             f"{row['spearman_std']:.3f}",
-            f"{row['mape_pct']:.1f}",
+            f"{row['median_error_pct']:.1f}",
             *(f"{b['targets'][name]['spearman_mean']:.3f}" for b in result["baselines"].values()),
         )
     others = (f"{b['mean']:.3f}" for b in result["baselines"].values())

@@ -1,4 +1,4 @@
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,27 +9,15 @@ from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.kernels import FUSION, lower
 from hwnas.predictors import LatencyPredictor, SpacePredictor
 from hwnas.predictors.borrow import Source, borrow
-from hwnas.profiles import Device, DeviceProfile, ProfiledBags, Records
-from hwnas.profiling import ProfilingSession
+from hwnas.profiles import DeviceProfile, ProfiledBags, Records
 from hwnas.profiling.bags import profiled_bags
-from hwnas.runtimes import runtime
 from hwnas.spaces import space
-from hwnas.targets import target
-
-SLOW = json.dumps({"slowdowns": [{"pct": 80, "from_s": 0}]})
-"""A device on which everything takes 1.8 times as long."""
 
 
-@pytest.fixture(scope="session")
-def slow_records(tmp_path_factory):
-    """Another simulated device, of which 12 networks and part of the space are measured."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HWNAS_PROFILES", str(tmp_path_factory.mktemp("slow")))
-        patch.setenv("HWNAS_SIMULATED", SLOW)
-        profile = DeviceProfile.create(Device("slow", runtime="simulated"))
-        place = target(runtime("simulated"), "local", 1)
-        ProfilingSession(profile, place, space("resnet-32"), budget_s=4, networks=12).run()
-        return profile.read()
+@pytest.fixture
+def slow_records(slow):
+    """What is measured of the device that is 1.8 times as slow."""
+    return DeviceProfile.open("slow").read()
 
 
 def only(records, *kinds):
@@ -98,8 +86,6 @@ def test_it_is_a_predictor_as_any_other(source, slow_records, tmp_path):
 def test_the_source_that_fits_is_found(source, slow_records):
     # The same device, each part of which is off by a factor of its own.
     rng = np.random.default_rng(0)
-    from dataclasses import replace
-
     factors = {item.key: float(np.exp(rng.normal(0, 1))) for item in source.records.observations}
     spoilt = Records(
         [
@@ -147,10 +133,3 @@ def test_too_little_is_refused_with_advice(source, slow_records):
     bare = Source(only(source.records, "call", "network"), source.bags)
     with pytest.raises(ProfileError, match="'sim' has no kernel measured to borrow"):
         borrow(records, bags, {"sim": bare})
-
-
-@pytest.fixture
-def slow(sim, slow_records):
-    """The other device as a profile beside the first."""
-    profile = DeviceProfile.create(Device("slow", runtime="simulated"))
-    return profile, only(slow_records, "call", "network")
