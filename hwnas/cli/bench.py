@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwnas.predictors.transfer import Candidates
+    from hwnas.predictors.candidates import Candidates
 
     Floats = NDArray[np.float64]
 
@@ -141,7 +141,8 @@ def transferred(
     """
     import numpy as np
 
-    from hwnas.predictors.transfer import LEAST_SAMPLES, Candidates, FewShot
+    from hwnas.predictors.candidates import Candidates
+    from hwnas.predictors.transfer import LEAST_SAMPLES, FewShot
 
     begun = time.monotonic()
     count = len(reference_ms)

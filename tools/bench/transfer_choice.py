@@ -20,8 +20,9 @@ from sklearn.linear_model import RidgeCV
 
 from hwnas.cli.tables import read_table
 from hwnas.predictors.boosting import Floats
+from hwnas.predictors.candidates import Candidates
 from hwnas.predictors.cells import cell_features
-from hwnas.predictors.transfer import Candidates, FewShot, Prior, choose
+from hwnas.predictors.transfer import FewShot, Prior, choose
 
 FAMILIES = {
     "GPU": ["1080ti_1", "1080ti_32", "1080ti_256", "titanx_1", "titanx_32", "titanx_256"],
