@@ -1,5 +1,6 @@
 """Fixtures: devices in a temporary folder, and a profile of the simulated device."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -46,3 +47,28 @@ def sim(profiles, measured) -> Path:
     """A fresh copy of the measured simulated device, by the name ``sim``."""
     shutil.copytree(measured, profiles)
     return profiles / "sim"
+
+
+@pytest.fixture(scope="session")
+def measured_slow(tmp_path_factory):
+    """A simulated device 1.8 times as slow: 12 networks and some parts of resnet-32."""
+    folder = tmp_path_factory.mktemp("measured_slow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWNAS_PROFILES", str(folder))
+        patch.setenv("HWNAS_SIMULATED", json.dumps({"slowdowns": [{"pct": 80, "from_s": 0}]}))
+        profile = DeviceProfile.create(Device("slow", runtime="simulated"))
+        ProfilingSession(
+            profile,
+            target(runtime("simulated"), "local", 1),
+            space("resnet-32"),
+            budget_s=4,
+            networks=12,
+        ).run()
+    return folder
+
+
+@pytest.fixture
+def slow(sim, measured_slow) -> Path:
+    """A fresh copy of the slow device, by the name ``slow``, beside ``sim``."""
+    shutil.copytree(measured_slow / "slow", sim.parent / "slow")
+    return sim.parent / "slow"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hwnas._version import __version__
-from hwnas.cli import device, export, fit, measure, predict, profile, search
+from hwnas.cli import bench, device, export, fit, measure, predict, profile, search
 from hwnas.cli.common import note
 from hwnas.errors import HwnasError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     help="Profile a device, predict latency, search architectures under a limit, export ONNX.",
 )
 app.add_typer(device.app, name="device")
+app.add_typer(bench.app, name="bench")
 app.command("measure")(measure.measure)
 app.command("profile")(profile.profile)
 app.command("fit")(fit.fit)

@@ -1,0 +1,265 @@
+"""``hwnas bench``: methods of this tool on tables that others measured."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hwnas.cli.common import Bar, Json, output, print_json, progress
+from hwnas.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwnas.predictors.candidates import Candidates
+
+    Floats = NDArray[np.float64]
+
+app = typer.Typer(no_args_is_help=True, help="Methods of hwnas on any table.")
+
+QUIET_S = 2.0
+"""Nothing is said about progress before."""
+
+LEVEL = 0.9
+"""Of the intervals whose share of latencies inside is said."""
+
+BASELINES = {
+    "flops": "FLOPs",
+    "best_reference": "best reference by the samples",
+    "median_reference": "median of the references",
+}
+
+
+@app.callback()
+def options() -> None:
+    """Methods of hwnas on any table."""
+
+
+@app.command("transfer")
+def transfer(
+    latencies: Annotated[
+        Path, typer.Option("--latencies", help="CSV (or CSV.gz), a column per device, in ms.")
+    ],
+    reference: Annotated[str, typer.Option("--reference", help="Reference devices: A,B,…")],
+    targets: Annotated[str, typer.Option("--targets", help="Devices to predict: C,D,…")],
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, help="Architectures measured on each target.")
+    ] = 10,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Repetitions.")] = 10,
+    genes: Annotated[
+        Path | None, typer.Option("--genes", help="CSV, one column of integers per choice.")
+    ] = None,
+    arch_column: Annotated[
+        str, typer.Option("--arch-column", help="Column of NAS-Bench-201 strings.")
+    ] = "arch_str",
+    choose: Annotated[
+        bool, typer.Option("--choose", help="Choose the samples; otherwise they are random.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict the latency of all architectures on new devices from a few of them."""
+    from hwnas.cli.tables import integers, names_of, read_table
+
+    table = read_table(latencies)
+    references, wanted = names_of("--reference", reference), names_of("--targets", targets)
+    shared = [name for name in wanted if name in references]
+    if shared:
+        raise RequestError(
+            f"a target cannot be a reference: {', '.join(shared)} in both; "
+            "take it from --reference or from --targets"
+        )
+    reference_ms = table.latencies_ms(references)
+    target_ms = table.latencies_ms(wanted)
+    macs = None
+    if genes is not None:
+        from hwnas.predictors.cells import gene_features
+
+        features = gene_features(integers(genes, table.rows))
+    elif arch_column in table.columns:
+        from hwnas.predictors.cells import cell_features, cell_macs
+
+        cells = table.column(arch_column)
+        features, macs = cell_features(cells), cell_macs(cells)
+    else:
+        raise RequestError(
+            f"'{latencies}' has no column '{arch_column}' of architectures; its columns: "
+            f"{', '.join(table.columns)}. Give --arch-column, or --genes FILE.csv"
+        )
+    with progress("predicting") as bar:
+        result = transferred(
+            reference_ms,
+            dict(zip(wanted, target_ms.T, strict=True)),
+            features,
+            macs,
+            samples=samples,
+            seeds=seeds,
+            chosen=choose,
+            bar=bar,
+        )
+    result |= {
+        "samples": samples,
+        "seeds": seeds,
+        "chosen": "by variance" if choose else "at random",
+    }
+    if as_json:
+        print_json(result)
+    else:
+        output.print(_shown(result))
+
+
+def transferred(
+    reference_ms: "Floats",
+    targets_ms: "dict[str, Floats]",
+    features: "tuple[Floats, ...]",
+    macs: "Floats | None",
+    *,
+    samples: int,
+    seeds: int,
+    chosen: bool = False,
+    bar: Bar | None = None,
+) -> dict[str, Any]:
+    """Few-shot prediction and its baselines, judged on all that was not sampled.
+
+    The baselines see the same samples: each is a line through the logarithms. The best
+    reference is the one that correlates best with the samples.
+
+    Args:
+        reference_ms: Latencies ``(n, references)``.
+        targets_ms: Latencies ``(n,)`` by target.
+        features: Architecture features, matrices ``(n, k)``.
+        macs: Multiply-accumulates ``(n,)``, where they are known.
+        samples: How many architectures are measured on each target.
+        seeds: How often.
+        chosen: Whether they are chosen; random otherwise.
+        bar: Told about progress.
+
+    Raises:
+        RequestError: Too few samples, or so many that nothing is left to judge by.
+    """
+    import numpy as np
+
+    from hwnas.predictors.candidates import Candidates
+    from hwnas.predictors.transfer import LEAST_SAMPLES, FewShot
+
+    begun = time.monotonic()
+    count = len(reference_ms)
+    if not LEAST_SAMPLES <= samples <= count - 3:
+        raise RequestError(
+            f"--samples is from {LEAST_SAMPLES} to {count - 3}, for {count} architectures of "
+            f"which at least 3 judge; received {samples}"
+        )
+    logs = np.log(reference_ms)
+    candidates = Candidates(logs, features)
+    plain = {"median_reference": np.median(logs, axis=1)[:, None], "best_reference": logs}
+    if macs is not None:
+        plain["flops"] = np.log(macs)[:, None]
+    # The same for every target: what is chosen depends on nothing of theirs.
+    drawn = [_sampled(candidates, samples, seed, chosen) for seed in range(seeds)]
+    found: dict[str, Any] = {}
+    below: dict[str, dict[str, Any]] = {name: {} for name in BASELINES if name in plain}
+    for number, (target, truth) in enumerate(targets_ms.items()):
+        rows: dict[str, list[dict[str, float]]] = {name: [] for name in ("", *plain)}
+        for seed, own in enumerate(drawn):
+            if bar is not None and time.monotonic() - begun > QUIET_S:
+                share = (number + seed / seeds) / len(targets_ms)
+                bar.update(share, f"predicting {target}")
+            left = np.setdiff1d(np.arange(count), own)
+            ours, low, high = FewShot().fit(candidates, own, truth[own]).predict_interval(LEVEL)
+            inside = (low <= truth) & (truth <= high)
+            rows[""].append(
+                {**_scored(ours[left], truth[left]), "inside_pct": 100 * float(inside[left].mean())}
+            )
+            for name, columns in plain.items():
+                predicted = _best_line(columns, own, truth[own])
+                rows[name].append(_scored(predicted[left], truth[left]))
+        found[target] = _summary(rows.pop(""))
+        for name, scores in rows.items():
+            below[name][target] = _summary(scores)
+    return {
+        "targets": found,
+        "mean": _mean(found),
+        "baselines": {n: {"targets": own, "mean": _mean(own)} for n, own in below.items()},
+    }
+
+
+def _sampled(candidates: "Candidates", samples: int, seed: int, chosen: bool) -> Any:
+    import numpy as np
+
+    from hwnas.predictors.transfer import choose
+
+    if chosen:
+        return choose(candidates, samples, seed)
+    return np.random.default_rng(seed).choice(candidates.count, samples, replace=False)
+
+
+def _best_line(columns: "Floats", own: Any, latency_ms: "Floats") -> "Floats":
+    """Latencies of all, ``(n,)`` ms, by the column whose line fits the samples' logs best."""
+    import numpy as np
+
+    logs = np.log(latency_ms)
+    fits = []
+    for column in columns.T:
+        middle = column[own].mean()
+        centre = column[own] - middle
+        slope = float(centre @ logs) / max(float(centre @ centre), 1e-12)
+        line = logs.mean() + slope * (column - middle)
+        fits.append((float(((line[own] - logs) ** 2).sum()), line))
+    return np.asarray(np.exp(min(fits, key=lambda fit: fit[0])[1]))
+
+
+def _scored(predicted: "Floats", truth: "Floats") -> dict[str, float]:
+    import numpy as np
+    from scipy.stats import spearmanr
+
+    constant = np.ptp(predicted) == 0 or np.ptp(truth) == 0
+    errors = 100 * np.abs(predicted / truth - 1)
+    return {
+        "spearman": 0.0 if constant else float(spearmanr(predicted, truth).statistic),
+        "mape_pct": float(errors.mean()),
+        "median_error_pct": float(np.median(errors)),
+    }
+
+
+def _summary(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Means over the seeds; MAPE is at the mercy of near-zero latencies, the median is not."""
+    import numpy as np
+
+    means = {name: float(np.mean([row[name] for row in scores])) for name in scores[0]}
+    ranks = [row["spearman"] for row in scores]
+    summary = {
+        "spearman_mean": round(means.pop("spearman"), 4),
+        "spearman_std": round(float(np.std(ranks)), 4),
+    }
+    return summary | {name: round(value, 3) for name, value in means.items()}
+
+
+def _mean(targets: dict[str, Any]) -> float:
+    total = sum(float(row["spearman_mean"]) for row in targets.values())
+    return round(total / len(targets), 4)
+
+
+def _shown(result: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"Rank correlation with {result['samples']} samples {result['chosen']}, "
+        f"{result['seeds']} seeds",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("device")
+    for column in ("Spearman", "±", "median error %", *(BASELINES[n] for n in result["baselines"])):
+        table.add_column(column, justify="right")
+    for name, row in result["targets"].items():
+        table.add_row(
+            name,
+            f"{row['spearman_mean']:.3f}",
+            f"{row['spearman_std']:.3f}",
+            f"{row['median_error_pct']:.1f}",
+            *(f"{b['targets'][name]['spearman_mean']:.3f}" for b in result["baselines"].values()),
+        )
+    others = (f"{b['mean']:.3f}" for b in result["baselines"].values())
+    table.add_row("mean", f"{result['mean']:.3f}", "", "", *others)
+    return table
