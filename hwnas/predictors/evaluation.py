@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from hwnas.errors import ProfileError
-from hwnas.predictors.latency import LatencyPredictor, macs
+from hwnas.predictors.baselines import baselines
+from hwnas.predictors.latency import LatencyPredictor
 from hwnas.predictors.metrics import accuracy
 from hwnas.profiles import NetworkBag, ProfiledBags
 
@@ -27,9 +28,10 @@ def noise_floor_pct(networks: list[NetworkBag]) -> float | None:
 
 
 def evaluate(predictor: LatencyPredictor, bags: ProfiledBags) -> dict[str, Any]:
-    """Accuracy on the judged networks, with FLOPs and the plain table sum as baselines.
+    """Accuracy on the judged networks, beside baselines that were fitted on the same networks.
 
-    FLOPs is a line over the MACs, fitted on the same networks as the predictor.
+    Besides those of :func:`~hwnas.predictors.baselines.baselines`, ``table_sum`` and
+    ``kernel_sum`` are the plain sums of blocks and of kernels, without a correction.
 
     Raises:
         ProfileError: Fewer than three judged networks were measured.
@@ -42,7 +44,6 @@ def evaluate(predictor: LatencyPredictor, bags: ProfiledBags) -> dict[str, Any]:
             "run 'hwnas profile' with a larger budget"
         )
     measured = np.array([item.measurement.latency_ms for item in judged])
-    line = np.polyfit(macs(fitted, bags), [item.measurement.latency_ms for item in fitted], 1)
     parts_ms, sums = predictor.network_sums(judged, bags)
     predicted = predictor.predict_sums(parts_ms, sums)
     errors = np.log(measured / predicted)
@@ -57,7 +58,10 @@ def evaluate(predictor: LatencyPredictor, bags: ProfiledBags) -> dict[str, Any]:
         "residual_line": predictor.network_residual_.line_ is not None,
         "residual_trees": predictor.network_residual_.trees_ is not None,
         "baselines": {
-            "flops": accuracy(np.polyval(line, macs(judged, bags)), measured).to_json(),
+            **{
+                name: found.to_json()
+                for name, found in baselines(predictor.kernels_, fitted, judged, bags).items()
+            },
             "table_sum": accuracy(predictor.call_ms_ + parts_ms, measured).to_json(),
             "kernel_sum": accuracy(from_kernels, measured).to_json(),
         },

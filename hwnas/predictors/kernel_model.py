@@ -57,16 +57,18 @@ class KernelPrices:
             elif source == "model":
                 modelled.append(kernel)
             else:
-                per_mega, per_byte, each = self.roofline_
-                found[kernel] = each + max(
-                    kernel.macs / 1e6 * per_mega, kernel.bytes_moved * per_byte
-                )
+                found[kernel] = self.roofline_ms(kernel)
         if modelled and self.trees_ is not None:
             work = np.array([kernel_work(kernel) for kernel in modelled])
             logs = self.trees_.predict(np.array([kernel_features(k) for k in modelled]))
             for kernel, price in zip(modelled, work * np.exp(logs), strict=True):
                 found[kernel] = float(price)
         return found
+
+    def roofline_ms(self, kernel: Kernel) -> float:
+        """The dearer of arithmetic and traffic at the device's usual rates, milliseconds."""
+        per_mega, per_byte, each = self.roofline_
+        return each + max(kernel.macs / 1e6 * per_mega, kernel.bytes_moved * per_byte)
 
     def to_json(self) -> dict[str, Any]:
         """What was learned, as plain values."""

@@ -1,7 +1,7 @@
 """The latency predictor: table, kernel model, residuals, bounds."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hwnas.errors import ProfileError
 from hwnas.files import write_text
 from hwnas.kernels import Kernel
+from hwnas.predictors.baselines import network_kernels
 from hwnas.predictors.conformal import conformal_interval
 from hwnas.predictors.features import SUMS, bag_features, bag_sums
 from hwnas.predictors.kernel_model import KernelPrices
@@ -91,12 +92,7 @@ class LatencyPredictor:
         Raises:
             ProfileError: Too little was measured.
         """
-        networks = [item for item in bags.networks if not item.judged]
-        if len(networks) < LEAST_NETWORKS:
-            raise ProfileError(
-                f"{len(networks)} networks to fit on are measured, at least {LEAST_NETWORKS} are "
-                "needed; run 'hwnas profile' with a larger budget"
-            )
+        _to_fit(bags)
         self.fitted_on_: str | None = records.digest()
         self.call_ms_, prices = part_prices(records)
         table = {k.removeprefix("kernel:"): v for k, v in prices.items() if k.startswith("kernel:")}
@@ -114,11 +110,23 @@ class LatencyPredictor:
             if measured
             else np.zeros(0),
         )
+        return self.fit_networks(bags)
+
+    def fit_networks(self, bags: ProfiledBags) -> "LatencyPredictor":
+        """Fit again what sums miss of whole networks, with the prices of parts as they are.
+
+        Args:
+            bags: The networks; those that are judged are not looked at.
+
+        Raises:
+            ProfileError: Fewer than five networks are left.
+        """
+        networks = _to_fit(bags)
         latencies = np.array([item.measurement.latency_ms for item in networks])
         self.network_residual_ = Residual(self.seed).fit(
             *self._log_ratios(*self.network_sums(networks, bags), latencies)
         )
-        kernel_sums = self._sums([_network_kernels(item, bags) for item in networks])
+        kernel_sums = self._sums([network_kernels(item, bags) for item in networks])
         self.model_residual_ = Residual(self.seed).fit(
             *self._log_ratios(kernel_sums[:, 0], kernel_sums, latencies)
         )
@@ -261,20 +269,12 @@ class LatencyPredictor:
         return predictor
 
 
-def _network_kernels(network: NetworkBag, bags: ProfiledBags) -> dict[Kernel, int]:
-    total: dict[Kernel, int] = {}
-    for key, number in network.blocks.items():
-        for kernel, count in bags.block_kernels[key].items():
-            total[kernel] = total.get(kernel, 0) + number * count
-    return total
-
-
-def macs(networks: Iterable[NetworkBag], bags: ProfiledBags) -> Floats:
-    """Multiply-accumulate operations of networks, ``(n,)``."""
-    return np.array(
-        [
-            sum(kernel.macs * count for kernel, count in _network_kernels(item, bags).items())
-            for item in networks
-        ],
-        dtype=float,
-    )
+def _to_fit(bags: ProfiledBags) -> list[NetworkBag]:
+    """The networks that are not judged, of which there must be enough."""
+    networks = [item for item in bags.networks if not item.judged]
+    if len(networks) < LEAST_NETWORKS:
+        raise ProfileError(
+            f"{len(networks)} networks to fit on are measured, at least {LEAST_NETWORKS} are "
+            "needed; run 'hwnas profile' with a larger budget"
+        )
+    return networks

@@ -20,7 +20,7 @@ def bags():
 def turns(bags):
     """A fresh process' choice, each time that it is called."""
     networks, plan = plan_networks(bags.space, 8, 0, bags), PartPlan(bags, 0)
-    return lambda: Turns(bags.space, networks, plan, 0)
+    return lambda shares=None: Turns(bags.space, networks, plan, 0, shares)
 
 
 def observed(key, session, ms=0.1, failure=None):
@@ -126,10 +126,11 @@ def test_second_visits_come_first_once_the_time_for_new_parts_is_over(turns):
 
 
 def test_networks_come_first_once_the_time_for_parts_is_over(turns):
-    records, played = play(turns, until=2)
+    few = Shares(networks=0.2)
+    records, played = play(lambda: turns(few), until=2)
     assert [phase for phase, _, _ in played] == [NETWORKS, PARTS]
-    assert turns().next(records).phase == PARTS
-    assert turns().next(records, parts_first=False).phase == NETWORKS
+    assert turns(few).next(records).phase == PARTS
+    assert turns(few).next(records, parts_first=False).phase == NETWORKS
 
 
 def test_what_a_visit_had_no_time_for_does_not_hold_up_the_rest(turns):
