@@ -1,16 +1,19 @@
 """Reading ONNX files made by anyone, with errors that say what is wrong."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, shape_inference
+from onnx import TensorProto
 
 from hwnas.errors import ModelFileError, ShapeError, StorageError
 from hwnas.kernels.kernel import Shape
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
+MOST_ELEMENTS = 2**40
+"""More elements than any tensor of a model that runs has."""
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -60,7 +63,7 @@ def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise ModelFileError(f"'{name}' is not a valid ONNX model: {_first_line(error)}") from error
+        raise ModelFileError(f"'{name}' is not a valid ONNX model: {first_line(error)}") from error
     return model
 
 
@@ -77,10 +80,10 @@ def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
     }
 
 
-def with_static_shapes(
+def input_shapes(
     model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None = None
-) -> onnx.ModelProto:
-    """A copy of the model whose inputs have static shapes.
+) -> dict[str, Shape]:
+    """Static shapes of what is fed, by name.
 
     Args:
         model: The model.
@@ -90,22 +93,26 @@ def with_static_shapes(
     Raises:
         ShapeError: A size is dynamic and not given, or a given shape does not fit.
     """
-    given = dict(shapes or {})
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
+    given, found = dict(shapes or {}), {}
     inputs = graph_inputs(model)
     for unknown in given.keys() - inputs.keys():
         raise ShapeError(
             f"'{name}' has no input '{unknown}'; its inputs are {', '.join(inputs) or 'none'}"
         )
-    for item in fixed.graph.input:
+    for item in model.graph.input:
         if item.name not in inputs:
             continue
         declared = inputs[item.name]
         shape = given.get(item.name)
         if shape is None:
+            if item.type.HasField("tensor_type") and not item.type.tensor_type.HasField("shape"):
+                raise ShapeError(
+                    f"'{name}': input '{item.name}' has no shape; give it with "
+                    f"--input-shape {item.name}:N,N, numbers for N"
+                )
             if None in declared:
                 raise ShapeError(_open_sizes(name, item, declared))
+            found[item.name] = tuple(size for size in declared if size is not None)
             continue
         if len(shape) != len(declared) or any(
             size is not None and size != own for size, own in zip(declared, shape, strict=True)
@@ -119,9 +126,43 @@ def with_static_shapes(
             raise ShapeError(
                 f"'{name}': input '{item.name}': sizes must be at least 1, got {shape}"
             )
-        for size, own in zip(item.type.tensor_type.shape.dim, shape, strict=True):
-            size.dim_value = own
-    if given:
+        found[item.name] = tuple(shape)
+    for tensor, shape in found.items():
+        check_sizes(shape, tensor, name)
+    return found
+
+
+def check_sizes(shape: Shape, tensor: str, name: str) -> None:
+    """Refuse tensors that cannot exist, before anything is computed with their sizes.
+
+    Args:
+        shape: The shape.
+        tensor: Whose it is.
+        name: What to call the model in errors.
+
+    Raises:
+        ShapeError: A size is negative, or there are more elements than 2^40.
+    """
+    if min(shape, default=0) < 0 or math.prod(shape) > MOST_ELEMENTS:
+        raise ShapeError(f"'{name}': '{tensor}' cannot have the shape {shape}")
+
+
+def with_static_shapes(
+    model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None = None
+) -> onnx.ModelProto:
+    """A copy of the model whose inputs have static shapes; see :func:`input_shapes`.
+
+    Raises:
+        ShapeError: A size is dynamic and not given, or a given shape does not fit.
+    """
+    found = input_shapes(model, name, shapes)
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for item in fixed.graph.input:
+        if item.name in found:
+            for size, own in zip(item.type.tensor_type.shape.dim, found[item.name], strict=True):
+                size.dim_value = own
+    if shapes:
         _forget_inferred_shapes(fixed)
     return fixed
 
@@ -150,23 +191,6 @@ def _forget_inferred_shapes(model: onnx.ModelProto) -> None:
         item.type.tensor_type.ClearField("shape")
 
 
-def tensor_types(model: onnx.ModelProto, name: str) -> dict[str, tuple[Shape, str]]:
-    """Static shape and element type of every tensor that shape inference can tell.
-
-    Args:
-        model: A model whose inputs have static shapes.
-        name: What to call it in errors.
-
-    Raises:
-        ShapeError: The shapes contradict each other.
-    """
-    try:
-        inferred = shape_inference.infer_shapes(model, check_type=True, data_prop=True)
-    except (shape_inference.InferenceError, ValueError) as error:
-        raise ShapeError(f"'{name}': shapes do not fit together: {_first_line(error)}") from error
-    return declared_types(inferred)
-
-
 def declared_types(model: onnx.ModelProto) -> dict[str, tuple[Shape, str]]:
     """Static shape and element type of every tensor for which the model states them."""
     known: dict[str, tuple[Shape, str]] = {}
@@ -188,5 +212,6 @@ def dtype_name(element_type: int) -> str:
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "unknown")
