@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike, NDArray
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, shape_inference
 
 IR_VERSION = 10
 
@@ -63,7 +63,11 @@ class Sketch:
         domains = {node.domain for node in self._nodes} - {""}
         imports = [helper.make_opsetid("", self.opset)]
         imports += [helper.make_opsetid(domain, 1) for domain in sorted(domains)]
-        return helper.make_model(graph, ir_version=IR_VERSION, opset_imports=imports)
+        model = helper.make_model(graph, ir_version=IR_VERSION, opset_imports=imports)
+        inferred = shape_inference.infer_shapes(model, data_prop=True).graph.output
+        del model.graph.output[:]
+        model.graph.output.extend(inferred)
+        return model
 
 
 def _linear(net: Sketch, x: str, inputs: int, outputs: int) -> str:

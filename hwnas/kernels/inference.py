@@ -230,7 +230,12 @@ class _Inference:
         }
         try:
             found_types = self._ask_onnx(schema, proto, types, data)
-        except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
+        except (
+            shape_inference.InferenceError,
+            onnx.checker.ValidationError,
+            ValueError,
+            RuntimeError,
+        ) as error:
             raise ShapeError(
                 f"'{self.name}': the shapes of {node.op} '{node.outputs[0]}' do not fit "
                 f"together: {first_line(error)}"

@@ -62,7 +62,8 @@ def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
             )
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
+    # What the checker says of names that are no text cannot be said in Python.
+    except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise ModelFileError(f"'{name}' is not a valid ONNX model: {first_line(error)}") from error
     return model
 
@@ -208,6 +209,8 @@ def declared_types(model: onnx.ModelProto) -> dict[str, tuple[Shape, str]]:
 
 def dtype_name(element_type: int) -> str:
     """ONNX's element type as a lower-case name; its ``FLOAT`` is ``float32``."""
+    if element_type not in TensorProto.DataType.values():
+        return "undefined"
     name: str = TensorProto.DataType.Name(element_type).lower()
     return {"float": "float32", "double": "float64"}.get(name, name)
 
