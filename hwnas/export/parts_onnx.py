@@ -9,23 +9,18 @@ convolutions and nothing else) and taken off:
     part = model − call − ½ Σ (edge − call) over the part's edges
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from hwnas.export.kernels_onnx import is_edge, kernel_model
 from hwnas.export.layers_onnx import IR_VERSION, OPSET, OnnxWriter
-from hwnas.export.weights import RandomWeights, serialised
+from hwnas.export.weights import serialised
 from hwnas.kernels.kernel import Kernel, Shape
 from hwnas.spaces.architecture import PlacedBlock
 
 CALL = "call"
-MIN_EDGE_CHANNELS = 5
-"""Images of fewer channels are a network's input, which nothing stands before."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +46,6 @@ def edge_key(shape: Shape) -> str:
 def edge_shape(key: str) -> Shape:
     """The image shape of an edge model's name."""
     return tuple(int(size) for size in key.removeprefix("edge:").split("x"))
-
-
-def is_edge(shape: Shape) -> bool:
-    """Whether an image of this shape, with batch, is wrapped."""
-    return len(shape) == 4 and shape[1] >= MIN_EDGE_CHANNELS and shape[2] * shape[3] > 1
 
 
 def call_part() -> Part:
@@ -110,126 +100,15 @@ def block_part(block: PlacedBlock, *, batch: int = 1) -> Part:
 
 def kernel_part(kernel: Kernel) -> Part | None:
     """A kernel between 1×1 depthwise convolutions; ``None`` where it cannot be stood alone."""
-    if kernel.op not in _REBUILT or kernel.dtype != "float32" or len(kernel.outputs) != 1:
-        return None
-    return _KernelWriter(kernel).part()
+    found = kernel_model(kernel)
+    return None if found is None else Part(f"kernel:{kernel.key}", *found)
 
 
-def _attributes(kernel: Kernel) -> dict[str, Any]:
-    return dict(kernel.attributes)
-
-
-def _serialise(
-    graph: onnx.GraphProto, constants: Mapping[str, NDArray[Any]] | None = None
-) -> bytes:
+def _serialise(graph: onnx.GraphProto) -> bytes:
     model = helper.make_model(
         graph,
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
         producer_name="hwnas",
     )
-    return serialised(model, constants or {})
-
-
-class _KernelWriter:
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
-        self.random = RandomWeights()
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: dict[str, NDArray[Any]] = {}
-        self.inputs: list[onnx.ValueInfoProto] = []
-        self.edges: list[Shape] = []
-
-    def part(self) -> Part:
-        kernel = self.kernel
-        tensors = [self._input(index, shape) for index, shape in enumerate(kernel.inputs)]
-        extra = tensors.pop() if "Add" in kernel.fused else None
-        tensor = _REBUILT[kernel.op](self, tensors)
-        for position, name in enumerate(kernel.fused):
-            output = f"fused{position}"
-            inputs = [tensor]
-            attributes: dict[str, Any] = {}
-            if name == "Add" and extra is not None:
-                inputs.append(extra)
-            elif name == "Clip":
-                inputs += [self._constant(np.array(v, np.float32)) for v in (0.0, 6.0)]
-            elif name == "HardSigmoid":
-                attributes = {"alpha": 1 / 6, "beta": 0.5}
-            self.nodes.append(helper.make_node(name, inputs, [output], **attributes))
-            tensor = output
-        shape = kernel.outputs[0]
-        if is_edge(shape):
-            tensor = self._depthwise("after", tensor, shape)
-        self.nodes[-1].output[0] = "output"
-        value = helper.make_tensor_value_info("output", TensorProto.FLOAT, list(shape))
-        graph = helper.make_graph(self.nodes, "kernel", self.inputs, [value])
-        return Part(f"kernel:{kernel.key}", _serialise(graph, self.weights), tuple(self.edges))
-
-    def _input(self, index: int, shape: Shape) -> str:
-        name = f"input{index}"
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
-        return self._depthwise(f"before{index}", name, shape) if is_edge(shape) else name
-
-    def _depthwise(self, name: str, tensor: str, shape: Shape) -> str:
-        self.edges.append(shape)
-        weight = self._constant(self.random.draw((shape[1], 1, 1, 1)))
-        self.nodes.append(
-            helper.make_node("Conv", [tensor, weight], [name], group=shape[1], kernel_shape=[1, 1])
-        )
-        return name
-
-    def _constant(self, value: NDArray[Any]) -> str:
-        name = f"constant{len(self.weights)}"
-        self.weights[name] = value
-        return name
-
-    def plain(self, tensors: list[str]) -> str:
-        """The operator itself, with its attributes and random constants."""
-        kernel = self.kernel
-        constants = [self._constant(self.random.draw(shape)) for shape in kernel.weights]
-        self.nodes.append(
-            helper.make_node(kernel.op, [*tensors, *constants], ["own"], **_attributes(kernel))
-        )
-        return "own"
-
-    def reshape(self, tensors: list[str]) -> str:
-        """A reshape to the output's shape."""
-        shape = self._constant(np.array(self.kernel.outputs[0], np.int64))
-        self.nodes.append(helper.make_node("Reshape", [*tensors, shape], ["own"]))
-        return "own"
-
-    def activation(self, tensors: list[str]) -> str:
-        """An activation with the constants that it is used with."""
-        if self.kernel.op == "Clip":
-            tensors = tensors + [self._constant(np.array(v, np.float32)) for v in (0.0, 6.0)]
-        self.nodes.append(helper.make_node(self.kernel.op, tensors, ["own"]))
-        return "own"
-
-
-_REBUILT: dict[str, Callable[[_KernelWriter, list[str]], str]] = {
-    **dict.fromkeys(
-        (
-            "Conv",
-            "ConvTranspose",
-            "Gemm",
-            "MatMul",
-            "MaxPool",
-            "AveragePool",
-            "GlobalAveragePool",
-            "GlobalMaxPool",
-            "Add",
-            "Mul",
-            "Sub",
-            "Div",
-            "Concat",
-            "Transpose",
-            "Softmax",
-            "LRN",
-        ),
-        _KernelWriter.plain,
-    ),
-    "Reshape": _KernelWriter.reshape,
-    **dict.fromkeys(
-        ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip"), _KernelWriter.activation
-    ),
-}
+    return serialised(model, {})

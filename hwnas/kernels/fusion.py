@@ -57,7 +57,7 @@ class FusionRules:
             return False
         if op != "Conv":
             return data[1] % 4 == 0
-        if weight is None:
+        if weight is None or len(weight) != len(data):
             return False
         if groups == 1:
             return weight[1] < self.channel_block or weight[1] % 4 == 0

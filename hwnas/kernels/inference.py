@@ -164,10 +164,19 @@ class _Inference:
             kind = helper.np_dtype_to_tensor_dtype(value.dtype)
             self._learn(tensor, value.shape, kind)
             return
+        schema = None if node.domain else _schema(node.op, self.version)
+        if schema is not None and not (
+            schema.min_input <= len(node.inputs) <= schema.max_input
+            and schema.min_output <= len(node.outputs) <= schema.max_output
+        ):
+            raise ModelFileError(
+                f"'{self.name}': {node.op} has {len(node.inputs)} inputs and "
+                f"{len(node.outputs)} outputs, which it cannot have; export the model again"
+            )
         if any(tensor not in self.protos for tensor in inputs):
             self._believe(node)
             return
-        self._infer(node, proto)
+        self._infer(node, proto, schema)
 
     def _folded(self, node: Node, inputs: Sequence[str]) -> NDArray[Any] | None:
         if node.domain or not node.outputs:
@@ -196,7 +205,7 @@ class _Inference:
                     return np.asarray(attributes[key], dtype)
         return None
 
-    def _infer(self, node: Node, proto: onnx.NodeProto) -> None:
+    def _infer(self, node: Node, proto: onnx.NodeProto, schema: onnx.defs.OpSchema | None) -> None:
         if node.domain == CONTRIB_DOMAIN:
             found = contrib_type(node, self.types, self.values)
             if found is not None:
@@ -207,15 +216,10 @@ class _Inference:
                 node.reason = "custom domain"
                 self._believe(node)
             return
-        schema = _schema(node.op, self.version)
         if schema is None:
             node.reason = "unknown operator"
             self._believe(node)
             return
-        if not schema.min_input <= len(node.inputs) <= schema.max_input:
-            raise ModelFileError(
-                f"'{self.name}': {node.op} has {len(node.inputs)} inputs, which it cannot have"
-            )
         if node.op == "Constant" and isinstance(node.attributes.get("value"), onnx.TensorProto):
             tensor = node.attributes["value"]
             self._learn(node.outputs[0], tuple(tensor.dims), tensor.data_type)

@@ -99,7 +99,7 @@ def outcome(payload, checked=True):
     return found
 
 
-@pytest.mark.parametrize(("name", "payload"), seeds(), ids=lambda item: str(item)[:12])
+@pytest.mark.parametrize(("name", "payload"), list(seeds()), ids=lambda item: str(item)[:12])
 def test_what_is_broken_is_an_error_or_a_bag(name, payload):
     rng = random.Random(name)
     for count in range(MUTATIONS):
