@@ -9,9 +9,11 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from hwnas.errors import ModelFileError, ShapeError, StorageError
-from hwnas.kernels.kernel import Shape
+from hwnas.kernels.kernel import DTYPE_BYTES, Shape
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
+MOST_BYTES = 2**31
+"""Protocol buffers are smaller."""
 MOST_ELEMENTS = 2**40
 """More elements than any tensor of a model that runs has."""
 
@@ -27,25 +29,48 @@ def read_model(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise ModelFileError(f"there is no file '{path}'")
     try:
+        size = path.stat().st_size
+        if size >= MOST_BYTES:
+            raise ModelFileError(
+                f"'{path}' has {size} bytes; an ONNX file has less than {MOST_BYTES}, larger "
+                "weights are kept in a file beside it: save it with save_as_external_data"
+            )
         payload = path.read_bytes()
     except OSError as error:
         raise StorageError(f"'{path}' cannot be read: {error.strerror}") from error
-    model = parse_model(payload, str(path))
+    model = _decoded(payload, str(path))
+    # By path, so that the checker looks for weights in other files beside this one.
+    _check(str(path), str(path))
+    outside = [t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL]
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError, OverflowError, onnx.checker.ValidationError) as error:
         raise ModelFileError(
             f"'{path}' keeps its weights in another file that cannot be read: {error}"
         ) from error
+    for tensor in outside:
+        width = DTYPE_BYTES.get(dtype_name(tensor.data_type))
+        if width is not None and len(tensor.raw_data) != width * math.prod(tensor.dims):
+            raise ModelFileError(
+                f"'{path}' keeps '{tensor.name}' in another file, which holds "
+                f"{len(tensor.raw_data)} bytes of it, not {width * math.prod(tensor.dims)}: "
+                "it is truncated, or of another model"
+            )
     return model
 
 
 def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
-    """The model in some bytes.
+    """The model in some bytes, which keep no weights in other files.
 
     Raises:
         ModelFileError: The bytes are not a whole ONNX model of a known version.
     """
+    model = _decoded(payload, name)
+    _check(model, name)
+    return model
+
+
+def _decoded(payload: bytes, name: str) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(payload)
     except (DecodeError, ValueError) as error:
@@ -60,12 +85,15 @@ def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
                 f"'{name}' uses opset {entry.version}; this onnx knows opsets up to "
                 f"{NEWEST_OPSET}: update onnx, or export with an older opset"
             )
+    return model
+
+
+def _check(model: onnx.ModelProto | str, name: str) -> None:
     try:
         onnx.checker.check_model(model)
     # What the checker says of names that are no text cannot be said in Python.
     except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise ModelFileError(f"'{name}' is not a valid ONNX model: {first_line(error)}") from error
-    return model
 
 
 def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
