@@ -369,6 +369,37 @@ def _qdq() -> onnx.ModelProto:
     return net.model(_quantised(net, net.op("Softmax", y)))
 
 
+def _qdq_ends() -> onnx.ModelProto:
+    """A quantised network without biases, whose last product is not quantised again."""
+    net = Sketch(13)
+    x = _quantised(net, net.input(1, 8, 16, 16))
+    y = net.op("Conv", x, _weight(net, 8, 1, 3, 3), group=8, pads=[1] * 4)
+    y = net.op("Clip", y, net.constant(0.0), net.constant(6.0))
+    y = _quantised(net, y, 6 / 255, 0)
+    y = _quantised(net, net.op("Conv", y, _weight(net, 16, 8, 1, 1)))
+    y = _quantised(net, net.op("Reshape", y, net.ints(1, -1)))
+    return net.model(net.op("MatMul", y, _weight(net, 4096, 10)))
+
+
+def _pre_activation() -> onnx.ModelProto:
+    """Padding of its own, normalisation before convolutions, channels weighed by a gate."""
+    net = Sketch(17)
+    padded = net.op("Pad", net.input(1, 3, 32, 32), net.ints(0, 0, 1, 1, 0, 0, 1, 1))
+    x = net.op("Conv", padded, net.random(16, 3, 3, 3), strides=[2, 2])
+    for _ in range(2):
+        y = x
+        for _ in range(2):
+            norm = [net.random(16), net.random(16), net.random(16), net.constant(np.ones(16))]
+            y = net.op("Relu", net.op("BatchNormalization", y, *norm))
+            y = net.op("Conv", y, net.random(16, 16, 3, 3), pads=[1] * 4)
+        x = net.op("Add", y, x)
+    gate = net.op("Relu", net.op("Conv", net.op("GlobalAveragePool", x), net.random(4, 16, 1, 1)))
+    gate = net.op("HardSigmoid", net.op("Conv", gate, net.random(16, 4, 1, 1)), alpha=1 / 6)
+    y = net.op("Resize", net.op("Mul", x, gate), "", "", net.ints(1, 16, 32, 32), mode="nearest")
+    flat = net.op("Flatten", net.op("MaxPool", y, kernel_shape=[8, 8], strides=[8, 8]))
+    return net.model(net.op("LogSoftmax", net.op("MatMul", flat, net.random(256, 5)), axis=1))
+
+
 def _integers() -> onnx.ModelProto:
     """Operators on integers, as a dynamic quantiser and older static ones write them."""
     net = Sketch(20)
@@ -431,7 +462,9 @@ SMALL_MODELS: Mapping[str, Callable[[], onnx.ModelProto]] = {
     "movements": _movements,
     "elements": _elements,
     "products": _products,
+    "pre-activation": _pre_activation,
     "qdq": _qdq,
+    "qdq-ends": _qdq_ends,
     "integers": _integers,
     "dynamic": _dynamic,
     "recurrent": _recurrent,

@@ -1,5 +1,6 @@
 """Quantised operators as a runtime makes them of what quantisers write."""
 
+import math
 from collections.abc import Mapping
 
 from hwnas.kernels.graph import Graph, Node, same_value
@@ -25,11 +26,12 @@ _TYPELESS = frozenset(
     | {"Unsqueeze"}
 )
 _BYTES = ("int8", "uint8")
+_LEVELS: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "uint8": (0, 255)}
 
 
 def quantised_operators(graph: Graph) -> None:
     """Operators between dequantisation and quantisation to those on integers."""
-    _absorb_relu(graph)
+    _absorb_bounds(graph)
     for node in list(graph.nodes):
         if node.domain:
             continue
@@ -40,18 +42,30 @@ def quantised_operators(graph: Graph) -> None:
     graph.sweep()
 
 
-def _absorb_relu(graph: Graph) -> None:
-    """Quantising to unsigned levels from zero clips as ``Relu`` does."""
+def _absorb_bounds(graph: Graph) -> None:
+    """Quantising clips: what clips no further before it does nothing."""
     for node in list(graph.nodes):
         if node.op != "QuantizeLinear" or len(node.inputs) < 3:
             continue
-        relu = graph.inner(node.inputs[0], "Relu")
-        if relu is None or graph.scalar(node.inputs[2]) is None:
-            continue
+        before = graph.inner(node.inputs[0], "Relu", "Clip")
+        scale, point = graph.scalar(node.inputs[1]), graph.scalar(node.inputs[2])
         kind = graph.types.get(node.inputs[2], ((), ""))[1]
-        lowest = {"uint8": 0.0, "int8": -128.0}.get(kind)
-        if graph.scalar(node.inputs[2]) == lowest:
-            graph.drop(relu, relu.inputs[0])
+        if before is None or scale is None or point is None or kind not in _BYTES:
+            continue
+        lowest, highest = _LEVELS[kind]
+        low: float | None = 0.0
+        high: float | None = math.inf
+        if before.op == "Clip":
+            bounds = [*before.inputs, "", ""][1:3]
+            low, high = (
+                graph.scalar(tensor) if tensor else end
+                for tensor, end in zip(bounds, (-math.inf, math.inf), strict=True)
+            )
+        if low is None or high is None:
+            continue
+        slack = 1e-3 * abs(scale)
+        if low <= scale * (lowest - point) + slack and scale * (highest - point) - slack <= high:
+            graph.drop(before, before.inputs[0])
 
 
 def _reader(graph: Graph, tensor: str) -> Node | None:
@@ -70,12 +84,18 @@ def _dequantised(graph: Graph, tensor: str) -> Node | None:
 def _quantise(graph: Graph, node: Node) -> None:
     quantise = _reader(graph, node.outputs[0])
     sources = [_dequantised(graph, tensor) for tensor in node.inputs if tensor]
-    if quantise is None or any(source is None for source in sources):
+    if any(source is None for source in sources):
         return
     inputs: list[str] = []
     for source in sources:
         if source is not None:
             inputs += source.inputs[:1] if _is_bias(node, inputs) else _triple(source)
+    if quantise is None:
+        if node.op == "MatMul":
+            left, scale, point, right, other, zero = inputs
+            read = [left, right, scale, other, point, zero]
+            graph.replace([node], [Node("MatMulIntegerToFloat", read, node.outputs)])
+        return
     ends = _triple(quantise)[1:]
     if node.op == "Conv":
         inputs = inputs[:6] + ends + inputs[6:]
