@@ -17,6 +17,7 @@ def repeated(graph: Graph) -> None:
     """Operators that do the same on the same tensors run once."""
     names: dict[str, str] = {}
     seen: dict[object, Node] = {}
+    found: list[tuple[Node, str]] = []
     for tensor, value in graph.values.items():
         if value.size <= _SHARED_CONSTANT:
             names[tensor] = f"{value.dtype}{value.shape}{value.tobytes().hex()}"
@@ -33,7 +34,8 @@ def repeated(graph: Graph) -> None:
         for own, other in zip(node.outputs, first.outputs, strict=True):
             names[own] = names.get(other, other)
         if len(node.outputs) == 1 and node.outputs[0] not in graph.outputs:
-            graph.drop(node, first.outputs[0])
+            found.append((node, first.outputs[0]))
+    graph.drop_all(found)
 
 
 def _text(attributes: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -122,17 +122,30 @@ class Graph:
         for node in new:
             self._enter(node)
 
+    def discard(self, old: Sequence[Node]) -> None:
+        """Take nodes out."""
+        gone = {id(node) for node in old}
+        self.nodes = [node for node in self.nodes if id(node) not in gone]
+        for node in old:
+            self._leave(node)
+
     def drop(self, node: Node, source: str) -> None:
         """Take a node out; what read its first output reads ``source``."""
-        target = node.outputs[0]
-        self.replace([node], [])
+        self.drop_all([(node, source)])
+
+    def drop_all(self, pairs: Sequence[tuple[Node, str]]) -> None:
+        """As :meth:`drop`, of several nodes in their order, in one pass."""
+        names: dict[str, str] = {}
+        for node, source in pairs:
+            names[node.outputs[0]] = names.get(source, source)
+        self.discard([node for node, _ in pairs])
         for other in self.nodes:
-            if target in other.inputs:
-                self.uses.subtract({target: other.inputs.count(target)})
-                self.uses.update({source: other.inputs.count(target)})
-                other.inputs = [source if item == target else item for item in other.inputs]
-        if target in self.outputs:
-            self.uses.update({source: 1})
+            if names.keys().isdisjoint(other.inputs):
+                continue
+            self.uses.subtract(filter(None, other.inputs))
+            other.inputs = [names.get(tensor, tensor) for tensor in other.inputs]
+            self.uses.update(filter(None, other.inputs))
+        self.uses.update(names[tensor] for tensor in self.outputs if tensor in names)
 
     def sweep(self) -> None:
         """Take out nodes whose outputs nothing reads."""

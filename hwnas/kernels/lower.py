@@ -96,9 +96,13 @@ def _remove(graph: Graph, rules: FusionRules) -> None:
 
 def _fold(graph: Graph) -> None:
     """Take out what computes constants: the runtime does so when it loads the model."""
-    for node in list(graph.nodes):
-        if not node.reason and all(tensor in graph.constants for tensor in node.outputs if tensor):
-            graph.replace([node], [])
+    graph.discard(
+        [
+            node
+            for node in graph.nodes
+            if not node.reason and all(t in graph.constants for t in node.outputs if t)
+        ]
+    )
     graph.sweep()
 
 
