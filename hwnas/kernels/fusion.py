@@ -20,17 +20,29 @@ class FusionRules:
         folded: For an operator, those after it that fold into its weights.
         activations: For an operator, the element-wise ones that run in its kernel.
         residual: Operators whose kernel can add a second tensor of its output's shape.
+        blocked_only: Element-wise operators that run in a kernel only where it
+            runs on channel blocks.
         blocked: Operators that run on channel-blocked images; adding inside a
             convolution needs both tensors in that layout.
         channel_block: Channels of one block; 0 where images are not blocked.
+        convolved: Operators with a constant per channel that run as 1×1 depthwise
+            convolutions on channel blocks.
+        rewrites: Names of the rewrites of sub-graphs (``rewrites.py``) in the order
+            in which they are made.
+        inlined: Operators that run as those which define them where they are not
+            fused into a kernel.
     """
 
     removed: frozenset[str]
     folded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     activations: Mapping[str, frozenset[str]] = field(default_factory=dict)
     residual: frozenset[str] = frozenset()
+    blocked_only: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
     channel_block: int = 0
+    convolved: frozenset[str] = frozenset()
+    rewrites: tuple[str, ...] = ()
+    inlined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def runs_blocked(self, op: str, groups: int, data: Shape, weight: Shape | None) -> bool:
         """Whether an operator on an image runs on channel blocks.
@@ -45,7 +57,7 @@ class FusionRules:
             return False
         if op != "Conv":
             return data[1] % 4 == 0
-        if weight is None:
+        if weight is None or len(weight) != len(data):
             return False
         if groups == 1:
             return weight[1] < self.channel_block or weight[1] % 4 == 0
@@ -68,9 +80,33 @@ ONNXRUNTIME_CPU = FusionRules(
         "Gemm": frozenset({"Relu", "LeakyRelu", "Sigmoid", "Tanh"}),
     },
     residual=frozenset({"Conv"}),
+    blocked_only=frozenset({"HardSwish"}),
     blocked=frozenset({"Conv", "Add", "Relu", "Sigmoid", "Tanh", "Concat", "BatchNormalization"})
-    | _POOLS,
+    | _POOLS
+    | {"QuickGelu", "Resize"},
     channel_block=16,
+    convolved=frozenset({"BatchNormalization", "Mul"}),
+    rewrites=(
+        "unchanged",
+        "repeated",
+        "padded",
+        "constants_into_convolutions",
+        "bounded",
+        "quantised_operators",
+        "product_bias",
+        "product_sum",
+        "reshape_chain",
+        "product_transpose",
+        "product_scale",
+        "dynamic_product",
+        "layer_normalisation",
+        "root_mean_square",
+        "gelu",
+        "silu",
+        "bias_gelu",
+        "skip_normalisation",
+    ),
+    inlined={"HardSwish": ("HardSigmoid", "Mul")},
 )
 
 TORCH = FusionRules(

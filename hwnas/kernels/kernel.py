@@ -110,16 +110,49 @@ class Kernel:
     def macs(self) -> int:
         """Multiply-accumulate operations; 0 for kernels that only move or map elements."""
         out = math.prod(self.outputs[0]) if self.outputs else 0
-        if self.op in ("Conv", "ConvInteger", "QLinearConv") and self.weights:
-            return out * math.prod(self.weights[0][1:])
-        if self.op == "ConvTranspose" and self.weights and self.inputs:
-            return math.prod(self.inputs[0]) * math.prod(self.weights[0][1:])
-        if self.op in ("Gemm", "MatMul"):
-            left = self.inputs[0] if self.inputs else ()
-            transposed = self.op == "Gemm" and self.attribute("transA", 0) == 1
-            inner = (left[0] if transposed else left[-1]) if left else 0
-            return out * inner
+        operands = (*self.inputs, *self.weights)
+        if self.op in CONVOLUTIONS and len(operands) > 1:
+            weight = self.weights[0] if self.weights else self.inputs[1]
+            read = math.prod(self.inputs[0]) if self.op == "ConvTranspose" else out
+            return read * math.prod(weight[1:])
+        if self.op in PRODUCTS and len(operands) > 1:
+            return out * self._inner(operands[0], operands[1])
+        if self.op == "Attention" and len(self.inputs) > 2:
+            # Scores of every query with every key, and their products with the values.
+            query, key, value = self.inputs[:3]
+            keys = key[-2] if len(key) > 1 else 1
+            return math.prod(query) * keys + out // max(1, self.outputs[0][-1]) * keys * value[-1]
+        if self.op in RECURRENT and len(self.inputs[0]) == 3:
+            steps = self.inputs[0][0] * self.inputs[0][1]
+            return steps * sum(math.prod(weight) for weight in operands[1:3])
+        if self.op == "Einsum":
+            return self._einsum(operands)
         return 0
+
+    def _inner(self, left: Shape, right: Shape) -> int:
+        """The size that a product sums over; which operand is which, shapes decide."""
+        out = self.outputs[0]
+        rows, columns = (-1, -2) if self.attribute("transA", 0) == 1 else (-2, -1)
+        above, below = (-1, -2) if self.attribute("transB", 0) == 1 else (-2, -1)
+        for first, second in ((left, right), (right, left)):
+            if min(len(first), len(second), len(out)) < 2 or first[columns] != second[above]:
+                continue
+            if (first[rows], second[below]) == out[-2:]:
+                return first[columns]
+        return left[columns if len(left) > 1 else -1] if left else 0
+
+    def _einsum(self, operands: tuple[Shape, ...]) -> int:
+        terms = str(self.attribute("equation", "")).replace(" ", "").split("->")[0].split(",")
+        if len(terms) < 2 or len(terms) != len(operands):
+            return 0
+        if any(len(term) != len(shape) for term, shape in zip(terms, operands, strict=True)):
+            return 0
+        sizes = {
+            letter: size
+            for term, shape in zip(terms, operands, strict=True)
+            for letter, size in zip(term, shape, strict=True)
+        }
+        return math.prod(sizes.values())
 
     @cached_property
     def input_elements(self) -> int:
@@ -151,18 +184,25 @@ class Kernel:
     @property
     def family(self) -> str:
         """A coarse kind: what features are summed by and errors are broken down by."""
-        if self.op == "Conv" and self.weights:
+        if self.op in ("Conv", "QLinearConv", "ConvInteger") and self.weights:
             if self.groups > 1:
                 return "depthwise" if self.weights[0][1] == 1 else "grouped"
             if math.prod(self.weights[0][2:]) == 1:
                 return "pointwise" if math.prod(self.outputs[0][2:]) > 1 else "vector"
             return "dense"
-        if self.op in ("Gemm", "MatMul"):
+        if self.op in PRODUCTS or self.op in RECURRENT or self.op in ("Attention", "Einsum"):
             return "matrix"
         if "Pool" in self.op or self.op.startswith("Reduce"):
             return "pool"
         return "elementwise" if self.op in ELEMENTWISE else "other"
 
+
+CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "ConvTranspose", "QLinearConv"})
+PRODUCTS = frozenset(
+    {"Gemm", "MatMul", "QGemm", "MatMulInteger", "QLinearMatMul", "MatMulIntegerToFloat"}
+    | {"DynamicQuantizeMatMul"}
+)
+RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 
 ELEMENTWISE = frozenset(
     {
@@ -183,6 +223,17 @@ ELEMENTWISE = frozenset(
         "PRelu",
         "Erf",
         "Gelu",
+        "BiasGelu",
+        "FastGelu",
+        "QuickGelu",
+        "QLinearAdd",
+        "QLinearMul",
+        "QLinearSigmoid",
+        "QLinearLeakyRelu",
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "Floor",
+        "Greater",
         "Sqrt",
         "Pow",
         "Exp",

@@ -1,51 +1,25 @@
 """Lowering: an ONNX model to the bag of fused kernels that a runtime executes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import onnx
-from onnx import helper
 
 from hwnas.errors import ShapeError
 from hwnas.kernels.fusion import FusionRules
-from hwnas.kernels.kernel import Attribute, Kernel, Shape
-from hwnas.kernels.model_file import declared_types, tensor_types, with_static_shapes
-from hwnas.kernels.weights import check_weights
-
-_KEPT_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
-    "Conv": ("group", "kernel_shape", "strides", "pads", "dilations", "auto_pad"),
-    "ConvTranspose": ("group", "kernel_shape", "strides", "pads", "dilations", "output_padding"),
-    "MaxPool": ("kernel_shape", "strides", "pads", "dilations", "ceil_mode"),
-    "AveragePool": ("kernel_shape", "strides", "pads", "count_include_pad"),
-    "Gemm": ("transA", "transB"),
-    "Concat": ("axis",),
-    "Transpose": ("perm",),
-    "Softmax": ("axis",),
-    "LayerNormalization": ("axis",),
-    "Flatten": ("axis",),
-    "Gather": ("axis",),
-    "Split": ("axis",),
-    "Resize": ("mode", "coordinate_transformation_mode", "nearest_mode"),
-    "LRN": ("size",),
-}
-_DEFAULTS: Mapping[str, Any] = {
-    "auto_pad": "NOTSET",
-    "group": 1,
-    "ceil_mode": 0,
-    "transA": 0,
-    "transB": 0,
-    "count_include_pad": 0,
-}
-_ALIASES = {"Squeeze": "Reshape", "Unsqueeze": "Reshape", "Flatten": "Reshape"}
+from hwnas.kernels.graph import Graph, Node
+from hwnas.kernels.inference import declared_graph, graph_of
+from hwnas.kernels.kernel import Kernel, Shape
+from hwnas.kernels.make import kernel_of
+from hwnas.kernels.rewrites import rewrite
 
 
 @dataclass
 class _Group:
     """A kernel in the making: a node and what is fused to it."""
 
-    node: onnx.NodeProto
+    node: Node
     fused: list[str] = field(default_factory=list)
     extra_inputs: list[str] = field(default_factory=list)
     output: str = ""
@@ -94,100 +68,131 @@ def lower(
             or weights do not fit what they are applied to.
     """
     if shapes_known:
-        types = declared_types(model)
+        graph = declared_graph(model)
     else:
-        model = with_static_shapes(model, name, shapes)
-        types = tensor_types(model, name)
-        check_weights(model.graph, types, name)
-    for tensor, (shape, _) in types.items():
-        if 0 in shape and tensor in {item.name for item in model.graph.input}:
-            raise ShapeError(f"'{name}': input '{tensor}' has no elements, shape {shape}")
-    return _Lowering(model, rules, types, inside).run()
+        graph = graph_of(model, name, shapes)
+    for item in model.graph.input:
+        if 0 in (graph.shape(item.name) or ()):
+            raise ShapeError(
+                f"'{name}': input '{item.name}' has no elements, shape {graph.shape(item.name)}"
+            )
+    _remove(graph, rules)
+    rewrite(graph, rules.rewrites)
+    _fold(graph)
+    fed = [item.name for item in model.graph.input]
+    return _Grouping(graph, rules, fed if inside else []).run()
 
 
-class _Lowering:
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        rules: FusionRules,
-        types: dict[str, tuple[Shape, str]],
-        inside: bool,
-    ) -> None:
-        self.graph = model.graph
+def _remove(graph: Graph, rules: FusionRules) -> None:
+    """Take out what leaves no kernel, and what nothing reads."""
+    graph.sweep()
+    for node in list(graph.nodes):
+        if not node.inputs or node.outputs[0] in graph.constants:
+            continue
+        plain = node.op in rules.removed and not node.domain
+        if plain and not any(graph.uses[tensor] for tensor in node.outputs[1:]):
+            graph.drop(node, node.inputs[0])
+
+
+def _fold(graph: Graph) -> None:
+    """Take out what computes constants: the runtime does so when it loads the model."""
+    graph.discard(
+        [
+            node
+            for node in graph.nodes
+            if not node.reason and all(t in graph.constants for t in node.outputs if t)
+        ]
+    )
+    graph.sweep()
+
+
+class _Grouping:
+    """Joins operators to the kernels that run them."""
+
+    def __init__(self, graph: Graph, rules: FusionRules, images: Sequence[str]) -> None:
+        self.graph = graph
         self.rules = rules
-        self.types = types
-        self.constants = {item.name for item in model.graph.initializer}
-        self.alias: dict[str, str] = {}
         self.groups: list[_Group] = []
         self.by_output: dict[str, _Group] = {}
-        self.blocked: set[str] = set()
-        self.not_covered: Counter[str] = Counter()
-        self.uses: Counter[str] = Counter(
-            tensor for node in model.graph.node for tensor in node.input if tensor
-        )
-        self.uses.update(item.name for item in model.graph.output)
-        if inside:
-            self.blocked |= {item.name for item in model.graph.input if self._is_image(item.name)}
+        self.blocked = {tensor for tensor in images if self._is_image(tensor)}
 
     def _is_image(self, tensor: str) -> bool:
-        shape = self.types.get(tensor, ((), ""))[0]
+        shape = self.graph.shape(tensor) or ()
         return len(shape) == 4 and shape[1] % 4 == 0 and shape[2] * shape[3] > 1
 
     def run(self) -> Lowered:
-        for node in self.graph.node:
-            self._visit(node)
         kernels: Counter[Kernel] = Counter()
+        not_covered: Counter[str] = Counter()
+        for node in self.graph.nodes:
+            if node.reason:
+                not_covered[node.label] += 1
+            else:
+                self._visit(node)
         for group in self.groups:
-            kernel = self._kernel(group)
+            node = group.node
+            kernel = kernel_of(self.graph, node, group.fused, group.extra_inputs, group.output)
             if kernel is None:
-                self.not_covered[group.node.op_type] += 1
+                not_covered[node.label] += 1
             else:
                 kernels[kernel] += 1
-        return Lowered(kernels, self.not_covered)
+        return Lowered(kernels, not_covered)
 
-    def _resolve(self, tensor: str) -> str:
-        return self.alias.get(tensor, tensor)
+    def _visit(self, node: Node) -> None:
+        if self._folds(node) or self._activates(node) or self._adds(node):
+            return
+        parts = self.rules.inlined.get(node.op)
+        if parts is None:
+            self._open(node)
+            return
+        # The first gives a factor for what the second reads.
+        source, output = node.inputs[0], node.outputs[0]
+        gate = f"gate@{output}"
+        if source in self.graph.types:
+            self.graph.types[gate] = self.graph.types[source]
+        self._open(Node(parts[0], [source], [gate]))
+        self._open(Node(parts[1], [source, gate], [output]))
 
-    def _visit(self, node: onnx.NodeProto) -> None:
-        inputs = [self._resolve(tensor) for tensor in node.input]
-        if any(
-            attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-            for attribute in node.attribute
-        ) or node.domain not in ("", "ai.onnx"):
-            label = (
-                node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-            )
-            self.not_covered[label] += 1
-            return
-        if all(tensor in self.constants for tensor in inputs if tensor):
-            self.constants.update(node.output)
-            return
-        if node.op_type in self.rules.removed:
-            self.alias[node.output[0]] = inputs[0]
-            self.uses[inputs[0]] += self.uses[node.output[0]] - 1
-            return
-        if self._folds(node, inputs) or self._activates(node, inputs) or self._adds(node, inputs):
-            return
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        del copy.input[:]
-        copy.input.extend(inputs)
-        group = _Group(copy, output=node.output[0])
-        data = self.types.get(inputs[0], ((), ""))[0] if inputs else ()
-        weight = self.types.get(inputs[1], ((), ""))[0] if len(inputs) > 1 else None
-        group.blocked = self.rules.runs_blocked(
-            node.op_type, _integer(node, "group", 1), data, weight
-        ) and (node.op_type == "Conv" or self._all_blocked(inputs))
-        self._open(group)
-
-    def _all_blocked(self, inputs: list[str]) -> bool:
-        return all(tensor in self.blocked for tensor in inputs if tensor not in self.constants)
-
-    def _open(self, group: _Group) -> None:
+    def _open(self, node: Node) -> None:
+        group = _Group(node, output=node.outputs[0] if node.outputs else "")
+        data = (self.graph.shape(node.inputs[0]) if node.inputs else None) or ()
+        weight = self.graph.shape(node.inputs[1]) if len(node.inputs) > 1 else None
+        known = self.graph.types.get(group.output, ((), ""))[1] == "float32"
+        group.blocked = (
+            known
+            and self.rules.runs_blocked(node.op, node.attributes.get("group", 1), data, weight)
+            and (node.op == "Conv" or self._all_blocked(node.inputs))
+        )
+        convolved = self._convolved(node) if node.op in self.rules.convolved else None
+        if convolved is not None:
+            group.node, group.blocked = convolved, True
         self.groups.append(group)
         self.by_output[group.output] = group
         if group.blocked:
             self.blocked.add(group.output)
+
+    def _convolved(self, node: Node) -> Node | None:
+        """A factor and a shift per channel as the 1×1 depthwise convolution that does both."""
+        data = next((t for t in node.inputs if t not in self.graph.constants), "")
+        shape, scales = self.graph.shape(data), [t for t in node.inputs if t != data]
+        if shape is None or data not in self.blocked or node.outputs[0] not in self.graph.types:
+            return None
+        if shape[1] % 4 or any(tensor not in self.graph.constants for tensor in scales):
+            return None
+        if node.op == "Mul" and self.graph.shape(scales[0]) not in (
+            (shape[1], 1, 1),
+            (1, shape[1], 1, 1),
+        ):
+            return None
+        weight = f"weight@{node.outputs[0]}"
+        self.graph.types[weight] = ((shape[1], 1, 1, 1), self.graph.types[data][1])
+        self.graph.constants.add(weight)
+        attributes = {"group": shape[1], "kernel_shape": (1, 1)}
+        return Node("Conv", [data, weight, *scales[1:2]], node.outputs, attributes)
+
+    def _all_blocked(self, inputs: list[str]) -> bool:
+        return all(
+            tensor in self.blocked for tensor in inputs if tensor not in self.graph.constants
+        )
 
     def _extend(self, group: _Group, output: str) -> None:
         del self.by_output[group.output]
@@ -198,103 +203,55 @@ class _Lowering:
 
     def _single(self, tensor: str) -> _Group | None:
         """The group that computes a tensor that nothing else reads."""
-        return self.by_output.get(tensor) if self.uses[tensor] == 1 else None
+        return self.by_output.get(tensor) if self.graph.uses[tensor] == 1 else None
 
-    def _folds(self, node: onnx.NodeProto, inputs: list[str]) -> bool:
+    def _folds(self, node: Node) -> bool:
+        inputs = node.inputs
+        if not inputs:
+            return False
         group = self._single(inputs[0])
         if group is None or group.fused or group.extra_inputs:
             return False
-        if node.op_type not in self.rules.folded.get(group.node.op_type, frozenset()):
+        if node.op not in self.rules.folded.get(group.node.op, frozenset()):
             return False
-        if group.node.op_type == "Conv" and len(group.node.input) == 2:
-            group.node.input.append(inputs[2])
-        self._extend(group, node.output[0])
+        if group.node.op == "Conv" and len(group.node.inputs) == 2:
+            group.node.inputs.append(inputs[2])
+        self._extend(group, node.outputs[0])
         return True
 
-    def _activates(self, node: onnx.NodeProto, inputs: list[str]) -> bool:
+    def _activates(self, node: Node) -> bool:
+        inputs = node.inputs
+        if not inputs:
+            return False
         group = self._single(inputs[0])
         if group is None or any(item != "Add" for item in group.fused):
             return False
-        allowed = self.rules.activations.get(group.node.op_type, frozenset())
-        if node.op_type not in allowed:
+        allowed = self.rules.activations.get(group.node.op, frozenset())
+        if node.op not in allowed or (node.op in self.rules.blocked_only and not group.blocked):
             return False
-        if any(tensor not in self.constants for tensor in inputs[1:] if tensor):
+        if any(tensor not in self.graph.constants for tensor in inputs[1:] if tensor):
             return False
-        group.fused.append(node.op_type)
-        self._extend(group, node.output[0])
+        group.fused.append(node.op)
+        self._extend(group, node.outputs[0])
         return True
 
-    def _adds(self, node: onnx.NodeProto, inputs: list[str]) -> bool:
-        if node.op_type not in ("Add", "Sum") or len(inputs) != 2:
+    def _adds(self, node: Node) -> bool:
+        inputs = node.inputs
+        if node.op not in ("Add", "Sum") or len(inputs) != 2:
             return False
-        shapes = [self.types.get(tensor, ((), ""))[0] for tensor in inputs]
+        shapes = [self.graph.shape(tensor) for tensor in inputs]
         if shapes[0] != shapes[1] or not self._all_blocked(inputs):
             return False
         for own, other in ((inputs[0], inputs[1]), (inputs[1], inputs[0])):
+            if other in self.graph.constants:
+                continue
             group = self._single(own)
-            if group and group.node.op_type in self.rules.residual and group.accepts_residual():
+            if group and group.node.op in self.rules.residual and group.accepts_residual():
                 group.fused.append("Add")
                 group.extra_inputs.append(other)
-                self._extend(group, node.output[0])
+                self._extend(group, node.outputs[0])
                 # The kernel now runs after both of its inputs.
                 self.groups.remove(group)
                 self.groups.append(group)
                 return True
         return False
-
-    def _kernel(self, group: _Group) -> Kernel | None:
-        node = group.node
-        tensors = [tensor for tensor in (*node.input, *group.extra_inputs) if tensor]
-        outputs = [group.output, *node.output[1:]]
-        known = [self.types.get(tensor) for tensor in (*tensors, group.output)]
-        if any(item is None for item in known):
-            return None
-        types = {
-            tensor: item
-            for tensor, item in zip((*tensors, group.output), known, strict=True)
-            if item
-        }
-        data = [tensor for tensor in tensors if tensor not in self.constants]
-        return Kernel(
-            op=_ALIASES.get(node.op_type, node.op_type),
-            fused=tuple(group.fused),
-            attributes=_attributes(node),
-            inputs=tuple(types[tensor][0] for tensor in data),
-            weights=tuple(types[tensor][0] for tensor in tensors if tensor in self.constants)
-            if node.op_type not in ("Reshape", "Squeeze", "Unsqueeze")
-            else (),
-            outputs=tuple(self.types[tensor][0] for tensor in outputs if tensor in self.types),
-            dtype=types[data[0]][1] if data else types[group.output][1],
-        )
-
-
-def _integer(node: onnx.NodeProto, name: str, default: int) -> int:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return int(attribute.i)
-    return default
-
-
-def _attributes(node: onnx.NodeProto) -> tuple[tuple[str, Attribute], ...]:
-    if node.op_type in _ALIASES:
-        return ()
-    kept = _KEPT_ATTRIBUTES.get(node.op_type, ())
-    found: dict[str, Attribute] = {}
-    for attribute in node.attribute:
-        if attribute.name not in kept:
-            continue
-        value = helper.get_attribute_value(attribute)
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
-        elif (
-            isinstance(value, (list, tuple))
-            or hasattr(value, "__iter__")
-            and not isinstance(value, str)
-        ):
-            value = tuple(value)
-        if value == _DEFAULTS.get(attribute.name):
-            continue
-        if attribute.name == "dilations" and set(value) == {1}:
-            continue
-        found[attribute.name] = value
-    return tuple(sorted(found.items()))

@@ -1,16 +1,21 @@
 """Reading ONNX files made by anyone, with errors that say what is wrong."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, shape_inference
+from onnx import TensorProto
 
 from hwnas.errors import ModelFileError, ShapeError, StorageError
-from hwnas.kernels.kernel import Shape
+from hwnas.kernels.kernel import DTYPE_BYTES, Shape
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
+MOST_BYTES = 2**31
+"""Protocol buffers are smaller."""
+MOST_ELEMENTS = 2**40
+"""More elements than any tensor of a model that runs has."""
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -24,25 +29,48 @@ def read_model(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise ModelFileError(f"there is no file '{path}'")
     try:
+        size = path.stat().st_size
+        if size >= MOST_BYTES:
+            raise ModelFileError(
+                f"'{path}' has {size} bytes; an ONNX file has less than {MOST_BYTES}, larger "
+                "weights are kept in a file beside it: save it with save_as_external_data"
+            )
         payload = path.read_bytes()
     except OSError as error:
         raise StorageError(f"'{path}' cannot be read: {error.strerror}") from error
-    model = parse_model(payload, str(path))
+    model = _decoded(payload, str(path))
+    # By path, so that the checker looks for weights in other files beside this one.
+    _check(str(path), str(path))
+    outside = [t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL]
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError, OverflowError, onnx.checker.ValidationError) as error:
         raise ModelFileError(
             f"'{path}' keeps its weights in another file that cannot be read: {error}"
         ) from error
+    for tensor in outside:
+        width = DTYPE_BYTES.get(dtype_name(tensor.data_type))
+        if width is not None and len(tensor.raw_data) != width * math.prod(tensor.dims):
+            raise ModelFileError(
+                f"'{path}' keeps '{tensor.name}' in another file, which holds "
+                f"{len(tensor.raw_data)} bytes of it, not {width * math.prod(tensor.dims)}: "
+                "it is truncated, or of another model"
+            )
     return model
 
 
 def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
-    """The model in some bytes.
+    """The model in some bytes, which keep no weights in other files.
 
     Raises:
         ModelFileError: The bytes are not a whole ONNX model of a known version.
     """
+    model = _decoded(payload, name)
+    _check(model, name)
+    return model
+
+
+def _decoded(payload: bytes, name: str) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(payload)
     except (DecodeError, ValueError) as error:
@@ -57,11 +85,15 @@ def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
                 f"'{name}' uses opset {entry.version}; this onnx knows opsets up to "
                 f"{NEWEST_OPSET}: update onnx, or export with an older opset"
             )
+    return model
+
+
+def _check(model: onnx.ModelProto | str, name: str) -> None:
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        raise ModelFileError(f"'{name}' is not a valid ONNX model: {_first_line(error)}") from error
-    return model
+    # What the checker says of names that are no text cannot be said in Python.
+    except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"'{name}' is not a valid ONNX model: {first_line(error)}") from error
 
 
 def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
@@ -77,10 +109,10 @@ def graph_inputs(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
     }
 
 
-def with_static_shapes(
+def input_shapes(
     model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None = None
-) -> onnx.ModelProto:
-    """A copy of the model whose inputs have static shapes.
+) -> dict[str, Shape]:
+    """Static shapes of what is fed, by name.
 
     Args:
         model: The model.
@@ -90,22 +122,26 @@ def with_static_shapes(
     Raises:
         ShapeError: A size is dynamic and not given, or a given shape does not fit.
     """
-    given = dict(shapes or {})
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
+    given, found = dict(shapes or {}), {}
     inputs = graph_inputs(model)
     for unknown in given.keys() - inputs.keys():
         raise ShapeError(
             f"'{name}' has no input '{unknown}'; its inputs are {', '.join(inputs) or 'none'}"
         )
-    for item in fixed.graph.input:
+    for item in model.graph.input:
         if item.name not in inputs:
             continue
         declared = inputs[item.name]
         shape = given.get(item.name)
         if shape is None:
+            if item.type.HasField("tensor_type") and not item.type.tensor_type.HasField("shape"):
+                raise ShapeError(
+                    f"'{name}': input '{item.name}' has no shape; give it with "
+                    f"--input-shape {item.name}:N,N, numbers for N"
+                )
             if None in declared:
                 raise ShapeError(_open_sizes(name, item, declared))
+            found[item.name] = tuple(size for size in declared if size is not None)
             continue
         if len(shape) != len(declared) or any(
             size is not None and size != own for size, own in zip(declared, shape, strict=True)
@@ -119,9 +155,43 @@ def with_static_shapes(
             raise ShapeError(
                 f"'{name}': input '{item.name}': sizes must be at least 1, got {shape}"
             )
-        for size, own in zip(item.type.tensor_type.shape.dim, shape, strict=True):
-            size.dim_value = own
-    if given:
+        found[item.name] = tuple(shape)
+    for tensor, shape in found.items():
+        check_sizes(shape, tensor, name)
+    return found
+
+
+def check_sizes(shape: Shape, tensor: str, name: str) -> None:
+    """Refuse tensors that cannot exist, before anything is computed with their sizes.
+
+    Args:
+        shape: The shape.
+        tensor: Whose it is.
+        name: What to call the model in errors.
+
+    Raises:
+        ShapeError: A size is negative, or there are more elements than 2^40.
+    """
+    if min(shape, default=0) < 0 or math.prod(shape) > MOST_ELEMENTS:
+        raise ShapeError(f"'{name}': '{tensor}' cannot have the shape {shape}")
+
+
+def with_static_shapes(
+    model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None = None
+) -> onnx.ModelProto:
+    """A copy of the model whose inputs have static shapes; see :func:`input_shapes`.
+
+    Raises:
+        ShapeError: A size is dynamic and not given, or a given shape does not fit.
+    """
+    found = input_shapes(model, name, shapes)
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for item in fixed.graph.input:
+        if item.name in found:
+            for size, own in zip(item.type.tensor_type.shape.dim, found[item.name], strict=True):
+                size.dim_value = own
+    if shapes:
         _forget_inferred_shapes(fixed)
     return fixed
 
@@ -150,23 +220,6 @@ def _forget_inferred_shapes(model: onnx.ModelProto) -> None:
         item.type.tensor_type.ClearField("shape")
 
 
-def tensor_types(model: onnx.ModelProto, name: str) -> dict[str, tuple[Shape, str]]:
-    """Static shape and element type of every tensor that shape inference can tell.
-
-    Args:
-        model: A model whose inputs have static shapes.
-        name: What to call it in errors.
-
-    Raises:
-        ShapeError: The shapes contradict each other.
-    """
-    try:
-        inferred = shape_inference.infer_shapes(model, check_type=True, data_prop=True)
-    except (shape_inference.InferenceError, ValueError) as error:
-        raise ShapeError(f"'{name}': shapes do not fit together: {_first_line(error)}") from error
-    return declared_types(inferred)
-
-
 def declared_types(model: onnx.ModelProto) -> dict[str, tuple[Shape, str]]:
     """Static shape and element type of every tensor for which the model states them."""
     known: dict[str, tuple[Shape, str]] = {}
@@ -184,9 +237,12 @@ def declared_types(model: onnx.ModelProto) -> dict[str, tuple[Shape, str]]:
 
 def dtype_name(element_type: int) -> str:
     """ONNX's element type as a lower-case name; its ``FLOAT`` is ``float32``."""
+    if element_type not in TensorProto.DataType.values():
+        return "undefined"
     name: str = TensorProto.DataType.Name(element_type).lower()
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "unknown")

@@ -22,11 +22,20 @@ def check_weights(graph: onnx.GraphProto, types: Types, name: str) -> None:
         ShapeError: Channels, groups or biases do not fit; no runtime would run the model.
     """
     for node in graph.node:
-        shapes = [types[tensor][0] if tensor in types else None for tensor in node.input]
-        fault = _fault(node, shapes)
-        if fault is not None:
-            label = f"{node.op_type} '{node.name}'" if node.name else node.op_type
-            raise ShapeError(f"'{name}': {label}: {fault}; the model cannot run, export it again")
+        check_node(node, types, name)
+
+
+def check_node(node: onnx.NodeProto, types: Types, name: str) -> None:
+    """As :func:`check_weights`, of one operator.
+
+    Raises:
+        ShapeError: Channels, groups or biases do not fit.
+    """
+    shapes = [types[tensor][0] if tensor in types else None for tensor in node.input]
+    fault = _fault(node, shapes)
+    if fault is not None:
+        label = f"{node.op_type} '{node.name}'" if node.name else node.op_type
+        raise ShapeError(f"'{name}': {label}: {fault}; the model cannot run, export it again")
 
 
 def _fault(node: onnx.NodeProto, shapes: list[Shape | None]) -> str | None:

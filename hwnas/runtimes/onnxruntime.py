@@ -22,7 +22,9 @@ _NAMES = {
     "Flatten": "Reshape",
     "Squeeze": "Reshape",
     "Unsqueeze": "Reshape",
+    "com.microsoft.nchwc.Upsample": "Resize",
 }
+_CHANNELS_LAST = ([0, 2, 3, 1], [0, 3, 1, 2])
 
 
 class OnnxRuntime:
@@ -77,11 +79,16 @@ class OnnxRuntime:
             self._module().write_fused(model, str(path))
             graph = onnx.load(path).graph
         found: Counter[str] = Counter()
+        # Around quantised convolutions, the runtime puts channels last.
+        moved = any(_flag(node, "channels_last") for node in graph.node)
         for node in graph.node:
             if node.op_type.startswith("Reorder"):
                 continue
             name = _NAMES.get(node.op_type, node.op_type)
+            name = _NAMES.get(f"{node.domain}.{node.op_type}", name)
             attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+            if moved and name == "Transpose" and list(attributes["perm"]) in _CHANNELS_LAST:
+                continue
             parts = [name]
             if name == "Conv" and len(node.input) > 3:
                 parts.append("Add")
@@ -89,3 +96,7 @@ class OnnxRuntime:
                 parts.append(attributes["activation"].decode())
             found["+".join(parts)] += 1
         return found
+
+
+def _flag(node: onnx.NodeProto, name: str) -> bool:
+    return any(item.name == name and item.i == 1 for item in node.attribute)

@@ -1,13 +1,17 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from hwnas.export.layers_onnx import architecture_to_onnx, chain_to_onnx
+from hwnas.export.small_models import SMALL_MODELS
 from hwnas.kernels import FUSION, FusionRules, lower
 from hwnas.runtimes import runtime
 from hwnas.spaces import BlockSpec, PlacedBlock, space
 
+LIGHT = Path(onnx.__path__[0]) / "backend/test/data/light"
 RULES = FUSION["onnxruntime"]
 NAMES = [
     "mobilenet-32",
@@ -37,6 +41,24 @@ def test_fusion_is_that_of_the_runtime(name):
         agree += sum((own & theirs).values())
         total += max(sum(own.values()), sum(theirs.values()))
     assert agree >= 0.99 * total
+
+
+def agreement(model):
+    own = counted(model, RULES)
+    theirs = runtime("onnxruntime").fused_graph(model.SerializeToString())
+    return sum((own & theirs).values()) / max(own.total(), theirs.total())
+
+
+@pytest.mark.parametrize("name", SMALL_MODELS)
+def test_fusion_of_small_models_is_that_of_the_runtime(name):
+    model = SMALL_MODELS[name]()
+    assert not lower(model, RULES).not_covered
+    assert agreement(model) >= 0.99
+
+
+@pytest.mark.parametrize("path", sorted(LIGHT.glob("*.onnx")), ids=lambda path: path.stem)
+def test_fusion_of_the_onnx_wheels_networks_is_that_of_the_runtime(path):
+    assert agreement(onnx.load(path)) >= 0.99
 
 
 def test_rules_decide_what_is_fused():

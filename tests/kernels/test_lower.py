@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from hwnas.errors import ShapeError
+from hwnas.export.small_models import SMALL_MODELS
 from hwnas.kernels import FUSION, lower
 
 RULES = FUSION["onnxruntime"]
@@ -57,6 +58,64 @@ def test_custom_domains_are_not_covered():
     model = graph([node], [("x", [1, 3])], [("y", [1, 3])])
     model.opset_import.append(helper.make_opsetid("my.ops", 1))
     assert lower(model, RULES).not_covered == Counter({"my.ops.Magic": 1})
+
+
+def test_an_input_without_a_shape_and_one_that_no_memory_holds_are_refused():
+    model = graph([helper.make_node("Relu", ["x"], ["y"])], [("x", [1, 3])], [("y", [1, 3])])
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(ShapeError, match="has no shape"):
+        lower(model, RULES)
+    model = graph([helper.make_node("Relu", ["x"], ["y"])], [("x", [2**50])], [("y", [2**50])])
+    with pytest.raises(ShapeError, match="cannot have the shape"):
+        lower(model, RULES)
+
+
+def test_shapes_that_do_not_fit_or_are_stated_wrong_are_refused():
+    nodes = [helper.make_node("MatMul", ["x", "z"], ["y"])]
+    with pytest.raises(ShapeError, match="MatMul 'y' do not fit"):
+        lower(graph(nodes, [("x", [2, 3]), ("z", [4, 5])], [("y", [2, 5])]), RULES)
+    with pytest.raises(ShapeError, match="'y' is stated as"):
+        lower(graph(nodes, [("x", [2, 3]), ("z", [3, 5])], [("y", [2, 6])]), RULES)
+
+
+def test_sub_graphs_and_shapes_that_depend_on_values_are_listed():
+    branch = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["r"])],
+        "then",
+        [],
+        [helper.make_tensor_value_info("r", TensorProto.FLOAT, [4])],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["m"], keepdims=0),
+        helper.make_node("Cast", ["m"], ["c"], to=TensorProto.BOOL),
+        helper.make_node("If", ["c"], ["i"], then_branch=branch, else_branch=branch),
+        helper.make_node("NonZero", ["x"], ["n"]),
+        helper.make_node("Cast", ["n"], ["y"], to=TensorProto.FLOAT),
+    ]
+    found = lower(graph(nodes, [("x", [4])], [("i", [4]), ("y", [1, "N"])]), RULES)
+    assert found.not_covered == Counter({"If": 1, "NonZero": 1, "Cast": 1})
+    assert sorted(kernel.op for kernel in found.kernels) == ["Cast", "ReduceMax"]
+
+
+def test_what_the_model_states_is_believed_behind_a_custom_operator():
+    nodes = [
+        helper.make_node("Magic", ["x"], ["m"], domain="my.ops"),
+        helper.make_node("Relu", ["m"], ["y"]),
+    ]
+    model = graph(nodes, [("x", [1, 3])], [("y", [1, 3])])
+    model.opset_import.append(helper.make_opsetid("my.ops", 1))
+    assert lower(model, RULES).not_covered == Counter({"my.ops.Magic": 1, "Relu": 1})
+    model.graph.value_info.append(helper.make_tensor_value_info("m", TensorProto.FLOAT, [1, 3]))
+    found = lower(model, RULES)
+    assert found.not_covered == Counter({"my.ops.Magic": 1})
+    assert [kernel.op for kernel in found.kernels] == ["Relu"]
+
+
+def test_sizes_that_are_computed_in_the_graph_are_folded():
+    found = lower(SMALL_MODELS["torch-shapes"](), RULES)
+    assert not found.not_covered
+    assert {k.op for k in found.kernels} == {"Reshape", "Transpose", "Conv", "Add"}
+    assert (2, 2, 4, 6, 6) in {k.outputs[0] for k in found.kernels}
 
 
 def test_an_activation_that_something_else_reads_is_not_fused():

@@ -1,10 +1,13 @@
+import os
+
+import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from hwnas.errors import ModelFileError
 from hwnas.export.parts_onnx import canary_model
-from hwnas.kernels import parse_model, read_model
+from hwnas.kernels import FUSION, lower, parse_model, read_model
 
 
 def test_a_model_reads_back(tmp_path):
@@ -29,3 +32,59 @@ def test_a_missing_file_and_a_newer_opset_are_named(tmp_path):
     model.opset_import.append(helper.make_opsetid("", 999))
     with pytest.raises(ModelFileError, match="opset 999"):
         parse_model(model.SerializeToString(), "m")
+
+
+def outside(location, length=64):
+    """A product whose weight is kept in another file."""
+    tensor = onnx.TensorProto(name="w", dims=[4, 4], data_type=1, data_location=1)
+    for key, value in (("location", location), ("offset", "0"), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [value("x", 1, [2, 4])],
+        [value("y", 1, [2, 4])],
+        [tensor],
+    )
+    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+
+
+def saved(tmp_path, model):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+    return folder / "m.onnx"
+
+
+def test_weights_in_another_file_are_read(tmp_path):
+    path = saved(tmp_path, outside("w.bin"))
+    (path.parent / "w.bin").write_bytes(np.ones(16, np.float32).tobytes())
+    model = read_model(path)
+    assert numpy_helper.to_array(model.graph.initializer[0]).sum() == 16
+    (kernel,) = lower(model, FUSION["onnxruntime"]).kernels
+    assert kernel.macs == 2 * 4 * 4
+
+
+@pytest.mark.parametrize("location", ["w.bin", "../w.bin", "/etc/hostname", "", "."])
+def test_weights_that_are_missing_or_outside_the_folder_are_refused(location, tmp_path):
+    path = saved(tmp_path, outside(location))
+    (tmp_path / "w.bin").write_bytes(bytes(64))
+    with pytest.raises(ModelFileError, match=r"m\.onnx"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("held", [0, 63])
+def test_truncated_weights_are_refused(held, tmp_path):
+    path = saved(tmp_path, outside("w.bin"))
+    (path.parent / "w.bin").write_bytes(bytes(held))
+    with pytest.raises(ModelFileError, match=r"m\.onnx"):
+        read_model(path)
+
+
+def test_a_file_of_two_gigabytes_is_not_read(tmp_path):
+    path = tmp_path / "m.onnx"
+    with path.open("wb") as file:
+        os.truncate(file.fileno(), 2**31)
+    with pytest.raises(ModelFileError, match="save_as_external_data"):
+        read_model(path)

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hwnas.errors import ShapeError
 from hwnas.kernels import lower
 from hwnas.kernels.fusion import FusionRules
-from hwnas.kernels.model_file import tensor_types
+from hwnas.kernels.inference import graph_of
 from hwnas.kernels.weights import check_weights
 
 
@@ -28,7 +28,7 @@ def model(op, weights, channels=8, **attributes):
 
 
 def check(proto):
-    check_weights(proto.graph, tensor_types(proto, "m"), "m")
+    check_weights(proto.graph, graph_of(proto, "m").types, "m")
 
 
 @pytest.mark.parametrize(
