@@ -28,6 +28,11 @@ NAMES = [
 ]
 
 
+def scales(kernel):
+    """Whether it is a batch norm that the runtime runs as a convolution."""
+    return kernel.family == "depthwise" and kernel.attribute("kernel_shape", ()) == (1, 1)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_is_the_sum_of_its_blocks(name):
     found = space(name)
@@ -35,7 +40,7 @@ def test_a_network_is_the_sum_of_its_blocks(name):
         architecture = found.decode(row)
         whole = lower(architecture_to_onnx(architecture), FUSION["onnxruntime"]).kernels
         assert architecture_kernels(architecture) == whole
-        assert sum(k.macs * n for k, n in whole.items()) == architecture.macs
+        assert sum(k.macs * n for k, n in whole.items() if not scales(k)) == architecture.macs
         assert all(Kernel.from_key(kernel.key) == kernel for kernel in whole)
 
 
