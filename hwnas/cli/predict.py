@@ -16,6 +16,9 @@ def predict(
         list[str] | None, typer.Option("--input-shape", help="NAME:1,3,224,224 for dynamic inputs.")
     ] = None,
     per_kernel: Annotated[bool, typer.Option("--per-kernel", help="Show every kernel.")] = False,
+    level: Annotated[
+        float, typer.Option("--level", min=0.01, max=0.999, help="Level of the interval.")
+    ] = 0.9,
     as_json: Json = False,
 ) -> None:
     """Predict the latency of ONNX files on a profiled device."""
@@ -31,7 +34,8 @@ def predict(
     rows: list[dict[str, Any]] = []
     for path, proto in protos.items():
         lowered = lower(proto, fusion_rules(held.device.runtime), name=path)
-        found = predictor.predict_bag(lowered.kernels, sum(lowered.not_covered.values()))
+        not_covered = sum(lowered.not_covered.values())
+        found = predictor.predict_bag(lowered.kernels, not_covered, level)
         rows.append(
             {
                 "model": path,
@@ -47,10 +51,10 @@ def predict(
             }
         )
     if as_json:
-        print_json({"device": device, "predictions": rows})
+        print_json({"device": device, "level": level, "predictions": rows})
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("model", "latency ms", "90 % interval", "covered"):
+    for column in ("model", "latency ms", f"{100 * level:g} % interval", "covered"):
         table.add_column(column, justify="left" if column == "model" else "right")
     for row in rows:
         table.add_row(

@@ -6,6 +6,7 @@ is what folding gives, so that sizes which exporters compute inside the graph
 runtime. No weight is copied.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -35,6 +36,7 @@ _RANDOM = frozenset(
 )
 _GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 ONNX_DOMAINS = ("", "ai.onnx")
+FEW = 16
 
 
 def graph_of(model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None = None) -> Graph:
@@ -53,14 +55,25 @@ def graph_of(model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | No
 
 
 def declared_graph(model: onnx.ModelProto) -> Graph:
-    """A model's graph with the shapes that it states, where it states all of them."""
+    """A model's graph with the shapes that it states, where it states all of them.
+
+    Values are read of constants of a few elements only: factors and axes, of which it
+    depends what is fused.
+    """
     constants = {item.name for item in model.graph.initializer}
+    values = {
+        item.name: value
+        for item in model.graph.initializer
+        if math.prod(item.dims) <= FEW and (value := small_value(item)) is not None
+    }
     nodes = []
     for proto in model.graph.node:
         node = plain_node(proto)
+        if node.inputs and not node.reason and all(t in constants for t in node.inputs if t):
+            constants.update(node.outputs)
         nodes.append(node)
     outputs = [item.name for item in model.graph.output]
-    return Graph(nodes, declared_types(model), {}, constants, outputs)
+    return Graph(nodes, declared_types(model), values, constants, outputs)
 
 
 def plain_node(proto: onnx.NodeProto) -> Node:

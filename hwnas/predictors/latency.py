@@ -20,7 +20,8 @@ from hwnas.predictors.parts import LEAST_MS, part_prices
 from hwnas.predictors.residual import Residual
 from hwnas.profiles import NetworkBag, ProfiledBags, Records
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: kernels have features of channel blocks and columns."""
 LEAST_NETWORKS = 5
 Floats = NDArray[np.float64]
 Bag = Mapping[Kernel, int]

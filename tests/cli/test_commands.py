@@ -37,6 +37,15 @@ def test_fit_and_predict_give_the_fields_that_scripts_read(hwnas, sim, model):
     assert row["covered"] == 1
     assert {kernel["source"] for kernel in row["kernels"]} == {"table"}
     assert sum(kernel["ms"] for kernel in row["kernels"]) <= row["latency_ms"]
+    wider, narrower = (
+        hwnas("predict", model, "--device", "sim", "--level", level, "--json").json["predictions"][
+            0
+        ]
+        for level in ("0.95", "0.5")
+    )
+    assert wider["latency_ms"] == narrower["latency_ms"] == row["latency_ms"]
+    assert wider["low_ms"] < narrower["low_ms"] and wider["high_ms"] > narrower["high_ms"]
+    assert hwnas("predict", model, "--device", "sim", "--level", "1").code == 2
     shown = hwnas("predict", model, "--device", "sim", "--per-kernel").out
     assert "Conv+Add+Relu 1×1" in shown and "Gemm" in shown and "table" in shown
     (seen,) = hwnas("measure", model, "--device", "sim", "--json").json["measurements"]

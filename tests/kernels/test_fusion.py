@@ -20,6 +20,9 @@ NAMES = [
     "resnet:image_size=96",
     "shufflenet-32",
     "mobilenetv1-32",
+    "efficientnet-32",
+    "vit-32",
+    "nasbench201",
 ]
 
 

@@ -119,7 +119,7 @@ def test_too_little_is_refused_with_advice(tmp_path, fitted):
     with pytest.raises(ProfileError, match="fit again"):
         LatencyPredictor.load(tmp_path / "broken.json")
     (tmp_path / "newer.json").write_text('{"schema":99}')
-    with pytest.raises(ProfileError, match="schema 99, this hwnas knows 1: fit again"):
+    with pytest.raises(ProfileError, match="schema 99, this hwnas knows 2: fit again"):
         LatencyPredictor.load(tmp_path / "newer.json")
     with pytest.raises(ProfileError, match="no fitted predictor"):
         LatencyPredictor.load(tmp_path / "none.json")

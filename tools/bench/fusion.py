@@ -20,7 +20,18 @@ from hwnas.kernels import FUSION, lower
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
 
-SPACES = ("mobilenet-32", "resnet-32", "mobilenet:image_size=96", "resnet:image_size=96")
+SPACES = (
+    "mobilenet-32",
+    "resnet-32",
+    "mobilenet:image_size=96",
+    "resnet:image_size=96",
+    "micro",
+    "mobilenetv1-32",
+    "shufflenet-32",
+    "efficientnet-32",
+    "vit-32",
+    "nasbench201",
+)
 SAMPLES = 5
 REPEATS = 3
 
