@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,24 @@ def slow(sim, measured_slow) -> Path:
     """A fresh copy of the slow device, by the name ``slow``, beside ``sim``."""
     shutil.copytree(measured_slow / "slow", sim.parent / "slow")
     return sim.parent / "slow"
+
+
+def _apart(bag):
+    """A bag with the last block's sum and the head's norm apart: one kernel across two blocks."""
+    found = Counter()
+    for kernel, count in bag.items():
+        if kernel.op == "SkipLayerNormalization":
+            found[replace(kernel, op="Add", inputs=kernel.inputs, weights=())] += count
+            attributes, own = (("axis", -1),), kernel.inputs[:1]
+            found[replace(kernel, op="LayerNormalization", attributes=attributes, inputs=own)] += (
+                count
+            )
+        else:
+            found[kernel] += count
+    return found
+
+
+@pytest.fixture
+def apart():
+    """Takes kernels apart that stand across two blocks."""
+    return _apart

@@ -1,6 +1,5 @@
 import hashlib
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,23 +33,8 @@ def scales(kernel):
     return kernel.family == "depthwise" and kernel.attribute("kernel_shape", ()) == (1, 1)
 
 
-def apart(bag):
-    """A bag with the last block's sum and the head's norm apart: one kernel across two blocks."""
-    found = Counter()
-    for kernel, count in bag.items():
-        if kernel.op == "SkipLayerNormalization":
-            found[replace(kernel, op="Add", inputs=kernel.inputs, weights=())] += count
-            attributes, own = (("axis", -1),), kernel.inputs[:1]
-            found[replace(kernel, op="LayerNormalization", attributes=attributes, inputs=own)] += (
-                count
-            )
-        else:
-            found[kernel] += count
-    return found
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_a_network_is_the_sum_of_its_blocks(name):
+def test_a_network_is_the_sum_of_its_blocks(name, apart):
     found = space(name)
     for row in found.sample(np.random.default_rng(2), 3, over="choices"):
         architecture = found.decode(row)
