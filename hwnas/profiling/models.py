@@ -59,6 +59,7 @@ def measure_models(
     by_key = {keys[name]: model for name, model in models.items()}
     open_shapes = {keys[name]: own for name, own in (shapes or {}).items() if name in keys}
     with profile.exclusive():
+        known_ms = profile.read().quiet_canary_ms()
         protocol = replace(Protocol(), least_rounds=12, cold_runs=COLD_RUNS, timeout_s=timeout_s)
         kept = DeviceProfile(profile.device, _folder(profile, by_key, open_shapes, target))
         kept.recover()
@@ -84,6 +85,7 @@ def measure_models(
                 seed=visit_seed(seed, left, least),
                 until=time.monotonic() + budget_s / SESSIONS,
                 shapes=open_shapes,
+                quiet_ms=records.quiet_canary_ms() or known_ms or None,
                 on_step=on_step,
             )
             whole += all(item.failure is None for item in seen)

@@ -15,10 +15,12 @@ import numpy as np
 from hwnas.errors import RuntimeFailure
 from hwnas.export.parts_onnx import canary_model
 from hwnas.profiles import Observation
-from hwnas.profiling.statistics import accepted, precise, quiet_time, slowness
+from hwnas.profiling.statistics import accepted, precise, quiet_time, slowness, visits
 from hwnas.targets import Burst, Loaded, Worker
 
 CANARY = "canary"
+LAST = 3
+"""Times the visits after which a model is done that was seldom accepted."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,11 @@ class Protocol:
         tolerance: How much slower than its best the canary may be, as a share.
         agreement: Stop at a model when its three least values agree within this share …
         least_rounds: … and this many visits were accepted.
-        most_rounds: Visits after which it stops in any case.
+        most_rounds: Visits after which it stops in any case, if that many were accepted;
+            otherwise after ``LAST`` times as many.
+        patience: Time for waiting until the device is quiet, as a multiple of the time
+            in inferences …
+        patience_s: … and seconds on top.
         cold_runs: Inferences with cold caches, after the rounds; none where it is 0.
         flush_mib: Memory written through to empty the caches.
         timeout_s: Time for loading one model, and for one round beyond what it should take.
@@ -48,6 +54,8 @@ class Protocol:
     cold_runs: int = 0
     flush_mib: int = 64
     timeout_s: float = 60.0
+    patience: float = 4.0
+    patience_s: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,18 @@ class Batch:
         session: Its name in the profile.
         protocol: How to measure.
         seed: Seed of the visiting order.
+        quiet_ms: The canary's quiet time as it is known from other processes.
     """
 
-    def __init__(self, worker: Worker, session: str, protocol: Protocol, seed: int) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        session: str,
+        protocol: Protocol,
+        seed: int,
+        quiet_ms: float | None = None,
+    ) -> None:
+        self._quiet_ns = None if quiet_ms is None else 1e6 * quiet_ms
         self._worker = worker
         self._session = session
         self._protocol = protocol
@@ -159,23 +176,17 @@ class Batch:
             until: Monotonic time at which to stop; one round is done in any case.
             on_step: Called after each round.
         """
-        protocol = self._protocol
         open_keys = list(self._loaded)
-        while self._rounds < protocol.most_rounds:
-            if not open_keys:
-                break
+        while open_keys:
             order = [open_keys[i] for i in self._rng.permutation(len(open_keys))]
-            for burst in self._round(order):
+            for burst in self._round(order, until):
                 # A clock that jumped back gives times that are not positive.
                 readings = (burst.canary_before_ns, burst.canary_after_ns)
                 if min(*readings, *burst.samples_ns) > 0:
                     self._bursts[burst.key].append(burst)
                     self._canary_ns = min(self._canary_ns, *readings)
             self._rounds += 1
-            if self._rounds < protocol.most_rounds:
-                open_keys = [key for key in open_keys if not self._precise(key)]
-            else:
-                open_keys = []
+            open_keys = [key for key in open_keys if not self._done(key)]
             self._finished = set(self._loaded) - set(open_keys)
             if on_step is not None:
                 on_step(self._standing())
@@ -192,7 +203,20 @@ class Batch:
             self._protocol.most_rounds,
         )
 
-    def _round(self, order: Sequence[str]) -> list[Burst]:
+    def _done(self, key: str) -> bool:
+        """Whether a model is precise, or had its visits."""
+        protocol = self._protocol
+        minima = [min(burst.samples_ns) for burst in self._accepted(key)]
+        most = (1 if len(minima) >= protocol.least_rounds else LAST) * protocol.most_rounds
+        return self._rounds >= most or precise(minima, protocol.agreement, protocol.least_rounds)
+
+    def _patience_s(self, until: float) -> float:
+        """How long the next round may wait for quiet time."""
+        protocol, worker = self._protocol, self._worker
+        allowed = protocol.patience_s + protocol.patience * worker.inference_s
+        return max(0.0, min(allowed - worker.waited_s, until - time.monotonic()))
+
+    def _round(self, order: Sequence[str], until: float) -> list[Burst]:
         protocol = self._protocol
         expected = sum(self._loaded[key].first_ms for key in order) / 1e3 * protocol.runs
         with self._blamed():
@@ -203,6 +227,10 @@ class Batch:
                 drop=protocol.drop,
                 segment_ns=int(protocol.segment_ms * 1e6),
                 timeout_s=protocol.timeout_s + 5 * expected,
+                tolerance=protocol.tolerance,
+                quiet_ns=self._quiet_ns,
+                patience_ns=1e9 * self._patience_s(until),
+                number=self._rounds,
             )
 
     @contextmanager
@@ -248,10 +276,6 @@ class Batch:
     def _accepted(self, key: str) -> list[Burst]:
         return accepted(self._bursts[key], self._canary_ns, self._protocol.tolerance)
 
-    def _precise(self, key: str) -> bool:
-        minima = [min(burst.samples_ns) for burst in self._accepted(key)]
-        return precise(minima, self._protocol.agreement, self._protocol.least_rounds)
-
     def observations(self, *, unfinished: bool = True) -> list[Observation]:
         """What was seen; models without a single visit are left out.
 
@@ -268,7 +292,7 @@ class Batch:
             kept = self._accepted(key)
             # With no quiet round there is a number all the same; that none was
             # accepted is what makes it unstable.
-            used = kept or bursts
+            used = kept or visits(bursts)
             minima = [min(burst.samples_ns) for burst in used]
             point, low, high = quiet_time(minima, slowness(used, self._canary_ns))
             samples = [sample for burst in bursts for sample in burst.samples_ns]
@@ -284,7 +308,7 @@ class Batch:
                     loaded.first_ms,
                     loaded.build_ms,
                     self._cold_ms.get(key),
-                    len(bursts),
+                    len(visits(bursts)),
                     len(kept),
                     self._canary_ns / 1e6,
                 )

@@ -146,7 +146,9 @@ class ProfilingSession:
                 share_s = self._shares.networks * self._budget_s / NETWORK_SESSIONS
             else:
                 share_s = parts_s - spent[PARTS]
-            seen = self._visit(turn, f"s{records.next_session():04d}", max(2.0, share_s))
+            quiet_ms = records.quiet_canary_ms() or None
+            name = f"s{records.next_session():04d}"
+            seen = self._visit(turn, name, max(2.0, share_s), quiet_ms)
             records.observations += seen
             records.definitions |= turn.definitions
             records.sessions |= {item.session: {} for item in seen}
@@ -154,7 +156,9 @@ class ProfilingSession:
                 turns.pass_over({part.key for part in turn.parts} - {item.key for item in seen})
             spent[turn.phase] += self._elapsed() - begin
 
-    def _visit(self, turn: Turn, name: str, share_s: float) -> list[Observation]:
+    def _visit(
+        self, turn: Turn, name: str, share_s: float, quiet_ms: float | None
+    ) -> list[Observation]:
         def report(standing: Standing) -> None:
             self._on_progress(Progress(turn.phase, standing, self._elapsed(), self._budget_s))
 
@@ -167,5 +171,6 @@ class ProfilingSession:
             seed=turn.seed,
             until=time.monotonic() + min(share_s, self._budget_s - self._elapsed()),
             definitions=turn.definitions,
+            quiet_ms=quiet_ms,
             on_step=report,
         )

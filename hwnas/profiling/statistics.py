@@ -15,9 +15,11 @@ _SPACED = 4
 
 
 def accepted(bursts: Sequence[Burst], canary_ns: float, tolerance: float) -> list[Burst]:
-    """The bursts between two readings of the canary near its best.
+    """The visits between two readings of the canary near its best.
 
-    A burst with a time that is not positive is left out: the clock went back in it.
+    A burst with a time that is not positive is left out: the clock went back in it. Of a
+    visit that is in several bursts, the one with the least time stands for all: a visit's
+    least time is what counts.
 
     Args:
         bursts: Visits to one model.
@@ -25,12 +27,25 @@ def accepted(bursts: Sequence[Burst], canary_ns: float, tolerance: float) -> lis
         tolerance: How much slower a reading may be, as a share.
     """
     bound = canary_ns * (1 + tolerance)
-    return [
-        b
-        for b in bursts
-        if max(b.canary_before_ns, b.canary_after_ns) <= bound
-        and min(b.canary_before_ns, b.canary_after_ns, *b.samples_ns) > 0
-    ]
+    return visits(
+        [
+            b
+            for b in bursts
+            if max(b.canary_before_ns, b.canary_after_ns) <= bound
+            and min(b.canary_before_ns, b.canary_after_ns, *b.samples_ns) > 0
+        ]
+    )
+
+
+def visits(bursts: Sequence[Burst]) -> list[Burst]:
+    """Of the bursts of each visit the one with the least time, in the order of the visits."""
+    least: dict[object, Burst] = {}
+    for position, burst in enumerate(bursts):
+        visit = ("whole", position) if burst.visit is None else burst.visit
+        held = least.get(visit)
+        if held is None or min(burst.samples_ns) < min(held.samples_ns):
+            least[visit] = burst
+    return list(least.values())
 
 
 def slowness(bursts: Sequence[Burst], canary_ns: float) -> list[float]:

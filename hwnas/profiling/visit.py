@@ -72,6 +72,7 @@ def visit(
     until: float,
     definitions: dict[str, dict[str, Any]] | None = None,
     shapes: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+    quiet_ms: float | None = None,
     on_step: OnStep | None = None,
 ) -> list[Observation]:
     """One visit: a fresh worker process measures a batch, and the profile keeps it.
@@ -92,6 +93,7 @@ def visit(
             where a runtime is large, is added.
         definitions: What keys stand for.
         shapes: For a part, shapes of inputs that its model leaves open.
+        quiet_ms: The canary's quiet time, if it is known.
         on_step: Called after each model that was loaded, and after each round.
 
     Returns:
@@ -103,7 +105,7 @@ def visit(
     begin, unfinished = time.monotonic(), True
     with target.open() as worker:
         until += time.monotonic() - begin
-        batch = Batch(worker, session, protocol, seed)
+        batch = Batch(worker, session, protocol, seed, quiet_ms)
         own = _Visit(profile, worker, session, batch, begin, definitions or {}, on_step)
         try:
             batch.load(models, until=until, shapes=shapes, on_step=on_step)
@@ -160,6 +162,7 @@ class _Visit:
             "hwnas": __version__,
             "seconds": round(time.monotonic() - self.begin, 3),
             "inference_s": round(self.worker.inference_s, 3),
+            "waited_s": round(self.worker.waited_s, 3),
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         keys = {item.key for item in seen}

@@ -11,6 +11,7 @@ import onnxruntime
 
 NAME = "onnxruntime"
 VERSION = onnxruntime.__version__
+CALLING_THREAD = True
 
 _NUMPY_TYPES = {
     "tensor(float)": np.float32,

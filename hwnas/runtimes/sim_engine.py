@@ -174,6 +174,11 @@ def clock_ns() -> int:
     return int(_device.now_ns + _device.jumped_ns)
 
 
+def sleep_ns(duration_ns: float) -> None:
+    """Let simulated time pass."""
+    _device.now_ns += duration_ns
+
+
 def flush() -> None:
     """Empty the caches: the next inference of every model loads what it needs."""
     _cached.clear()

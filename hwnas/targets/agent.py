@@ -8,8 +8,9 @@ is known which one it was when the process dies or hangs.
 
 An engine has ``NAME``, ``VERSION`` and ``Session(source, threads, shapes)`` with
 ``build_ns``, ``time(runs) -> [ns]`` and ``finite() -> bool``; it may have
-``clock_ns()``, ``flush()``, which empties the caches, ``LIMIT_MEMORY = False``, and
-``conditions(options)``, what it knows beyond the machine's. Where a device has options,
+``clock_ns()`` and ``sleep_ns(ns)``, ``flush()``, which empties the caches,
+``LIMIT_MEMORY = False``, ``CALLING_THREAD = True`` where one thread means the one that
+calls, and ``conditions(options)``, what it knows beyond the machine's. Where a device has options,
 ``Session`` gets them as a fourth argument, a dictionary of texts.
 """
 
@@ -112,6 +113,29 @@ def end_with_host():
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
 
 
+class Cores:
+    """The cores that this process may run on, of which it can choose the quieter.
+
+    Args:
+        choose: Whether one is chosen at all; only where a single thread does all the work.
+    """
+
+    def __init__(self, choose):
+        self.cores = []
+        if choose and hasattr(os, "sched_setaffinity"):
+            self.cores = sorted(os.sched_getaffinity(0))
+
+    def __len__(self):
+        return max(1, len(self.cores))
+
+    def next(self):
+        """Go on to the next core in turn."""
+        if len(self.cores) > 1:
+            self.cores = [*self.cores[1:], self.cores[0]]
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, {self.cores[0]})
+
+
 class Agent:
     """Holds prepared models and runs rounds over them."""
 
@@ -119,14 +143,20 @@ class Agent:
         self.engine = engine
         self.status = status
         self.sessions = {}
+        self.least_ns = {}
         self.inference_ns = 0
         self.clock = getattr(engine, "clock_ns", time.perf_counter_ns)
+        self.sleep = getattr(engine, "sleep_ns", lambda ns: time.sleep(ns / 1e9))
+        self.cores = None
         self.caches = None
 
     def run(self, key, runs):
         """Time a model, and count what it takes as inference."""
         samples = self.sessions[key].time(runs)
         self.inference_ns += sum(samples)
+        positive = [sample for sample in samples if sample > 0]
+        if positive:
+            self.least_ns[key] = min(*positive, self.least_ns.get(key, positive[0]))
         return samples
 
     def hello(self, request):
@@ -142,6 +172,9 @@ class Agent:
     def load(self, request):
         """Build a session and run it once: build and first-inference times."""
         self.status.write(request["id"])
+        if self.cores is None:
+            here = getattr(self.engine, "CALLING_THREAD", False)
+            self.cores = Cores(here and request["threads"] == 1)
         arguments = [request["path"], request["threads"], request.get("shapes") or None]
         if request.get("options"):
             arguments.append(request["options"])
@@ -153,22 +186,47 @@ class Agent:
     def round(self, request):
         """One visit to each model of ``order``: a burst each, the canary between them.
 
-        Answers ``bursts``: ``[id, samples, segment]`` with the first runs of a
-        burst dropped, and ``canary``: the canary's least time at each boundary
-        between segments, so that segment i lies between canary i and i + 1.
+        A visit that takes longer than a segment is cut into pieces with the canary
+        between them. Where the canary is slower than ``tolerance`` allows beside its best
+        (here, or ``quiet_ns`` if that is known), the round waits for quiet time, at most
+        ``patience_ns`` in all.
+
+        Answers ``bursts``: ``[id, samples, segment, visit]`` with the first runs of a
+        burst dropped, and ``canary``: the canary's least time before and after each
+        segment, in turn, and ``waited_ns``.
         """
         runs, drop, every = request["runs"], request["drop"], request["segment_ns"]
-        canary = request["canary"]
-        readings, bursts = [min(self.run(canary, runs)[drop:])], []
+        watch = Watch(self, request)
+        bursts, canary = [], [watch.quiet()]
         begin = self.clock()
-        for key in request["order"]:
+
+        def cut():
+            """End a segment and begin the next: whether there was a wait between them."""
+            nonlocal begin
+            canary.append(watch.reading())
+            waited = watch.waited_ns
+            canary.append(watch.quiet(canary[-1]))
+            begin = self.clock()
+            return watch.waited_ns > waited
+
+        for visit, key in enumerate(request["order"]):
             self.status.write(key)
-            bursts.append([key, self.run(key, runs)[drop:], len(readings) - 1])
-            if self.clock() - begin > every:
-                readings.append(min(self.run(canary, runs)[drop:]))
-                begin = self.clock()
-        readings.append(min(self.run(canary, runs)[drop:]))
-        return {"bursts": bursts, "canary": readings, "inference_ns": self.inference_ns}
+            left, skip = runs - drop, drop
+            while left > 0:
+                least = max(1, self.least_ns.get(key, 1))
+                piece = min(left, max(1, every // least - skip)) if every else left
+                samples = self.run(key, skip + piece)[skip:]
+                bursts.append([key, samples, len(canary) // 2, visit])
+                left, skip = left - piece, 0
+                if self.clock() - begin > every and cut():
+                    skip = drop
+        canary.append(watch.reading())
+        return {
+            "bursts": bursts,
+            "canary": canary,
+            "waited_ns": watch.waited_ns,
+            "inference_ns": self.inference_ns,
+        }
 
     def cold(self, request):
         """Single inferences of a model, the caches emptied before each."""
@@ -190,6 +248,55 @@ class Agent:
         while not samples or self.clock() - begin < request["window_ns"]:
             samples += self.run(request["id"], 1)
         return {"wall_ns": self.clock() - begin, "samples": samples}
+
+
+class Watch:
+    """Reads the canary, and waits for the device to be as quick as it was.
+
+    A neighbour on the other half of a core slows everything by a factor for seconds or
+    minutes. What is measured meanwhile does not count, so it is better not measured; and
+    another core may be quiet.
+
+    Args:
+        agent: What runs the canary.
+        request: ``canary``, ``runs``, ``drop``, ``tolerance``, ``quiet_ns``, ``patience_ns``.
+    """
+
+    PAUSE_NS = 2_000_000
+
+    def __init__(self, agent, request):
+        self.agent, self.request = agent, request
+        self.patience_ns = request.get("patience_ns", 0)
+        self.waited_ns = 0
+
+    def reading(self):
+        """The canary's least time now, nanoseconds."""
+        request = self.request
+        return min(self.agent.run(request["canary"], request["runs"])[request["drop"] :])
+
+    def _slow(self, reading):
+        best = self.agent.least_ns.get(self.request["canary"], reading)
+        best = min(best, self.request.get("quiet_ns") or best)
+        return reading > best * (1 + self.request.get("tolerance", 0.0))
+
+    def quiet(self, reading=None):
+        """A reading after which measuring may go on: quiet, unless patience is at its end."""
+        agent, begin, tried = self.agent, self.agent.clock(), 0
+        measured = agent.inference_ns
+        if reading is None:
+            reading = self.reading()
+        while self._slow(reading) and self.waited_ns + agent.clock() - begin < self.patience_ns:
+            if tried >= len(agent.cores):
+                tried = 0
+                agent.sleep(self.PAUSE_NS)
+            agent.cores.next()
+            tried += 1
+            reading = self.reading()
+        if tried:
+            self.waited_ns += agent.clock() - begin
+            # The canary's runs are waiting, not measuring: patience must not grow by them.
+            agent.inference_ns = measured
+        return reading
 
 
 def main():

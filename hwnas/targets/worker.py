@@ -28,12 +28,23 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Burst:
-    """The kept runs of one visit to a model, nanoseconds, and the canary's readings around it."""
+    """The kept runs of a visit to a model, nanoseconds, and the canary's readings around them.
+
+    A long visit is cut into several, with the canary between them.
+
+    Args:
+        key: The model.
+        samples_ns: The runs.
+        canary_before_ns: The canary's least time before them.
+        canary_after_ns: And after them.
+        visit: Number of the visit that it is a piece of; ``None`` where it is the whole visit.
+    """
 
     key: str
     samples_ns: tuple[int, ...]
     canary_before_ns: int
     canary_after_ns: int
+    visit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,8 @@ class Worker:
         threads: Threads of one inference.
         options: What the engine is told about how to run, such as ``provider``.
 
-    ``inference_s`` is the time that the rounds so far spent in inferences.
+    ``inference_s`` is the time that the rounds so far spent in inferences, ``waited_s``
+    what they waited for quiet time.
     """
 
     def __init__(
@@ -75,7 +87,7 @@ class Worker:
         )
         self._buffer = b""
         self._count = 0
-        self.inference_s = 0.0
+        self.inference_s = self.waited_s = 0.0
         try:
             self.hello: dict[str, Any] = self._ask(
                 {"do": "hello", "options": self._options}, START_TIMEOUT_S
@@ -129,8 +141,24 @@ class Worker:
         drop: int,
         segment_ns: int,
         timeout_s: float,
+        tolerance: float = 0.03,
+        quiet_ns: float | None = None,
+        patience_ns: float = 0.0,
+        number: int = 0,
     ) -> list[Burst]:
         """One visit to each model of ``order``, in that order.
+
+        Args:
+            order: The models.
+            canary: The model that tells slow time from quiet time.
+            runs: Inferences of one visit.
+            drop: First inferences of a visit that do not count.
+            segment_ns: Time between two readings of the canary.
+            timeout_s: Time for all but the waiting.
+            tolerance: How much slower than its best the canary is in quiet time, as a share.
+            quiet_ns: The canary's best as it is known from elsewhere.
+            patience_ns: How long to wait for quiet time in all.
+            number: Number of the round; visits are counted through all rounds.
 
         Raises:
             RuntimeFailure: The worker died or took too long.
@@ -143,13 +171,23 @@ class Worker:
                 "runs": runs,
                 "drop": drop,
                 "segment_ns": segment_ns,
+                "tolerance": tolerance,
+                "quiet_ns": quiet_ns,
+                "patience_ns": patience_ns,
             },
-            timeout_s,
+            timeout_s + patience_ns / 1e9,
         )
         readings = answer["canary"]
+        self.waited_s += answer["waited_ns"] / 1e9
         return [
-            Burst(key, tuple(samples), readings[segment], readings[segment + 1])
-            for key, samples, segment in answer["bursts"]
+            Burst(
+                key,
+                tuple(samples),
+                readings[2 * segment],
+                readings[2 * segment + 1],
+                (number << 20) + visit,
+            )
+            for key, samples, segment, visit in answer["bursts"]
         ]
 
     def cold(self, key: str, *, runs: int, flush_mib: int, timeout_s: float) -> tuple[int, ...]:

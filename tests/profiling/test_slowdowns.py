@@ -85,13 +85,21 @@ def test_a_slower_device_is_noticed_within_the_round(segment_ms, models, truth_m
     assert len(slow_rounds) >= 2
 
 
-def test_the_number_recovers_after_a_slowdown(models, truth_ms, profiles, monkeypatch):
+IMPATIENT = Protocol(patience=0, patience_s=0)
+
+
+@pytest.mark.parametrize("protocol", [Protocol(), IMPATIENT])
+def test_the_number_recovers_after_a_slowdown(protocol, models, truth_ms, profiles, monkeypatch):
     simulate(monkeypatch, slowdowns=[{"pct": 20, "from_s": 0.03, "to_s": 0.15}])
-    records = sessions(models, 1)
+    records = sessions(models, 1, protocol)
     for item in records.observations:
-        assert item.rounds > item.accepted + 3  # it was slow meanwhile
+        lost = item.rounds - item.accepted
+        # It was slow meanwhile: measured in vain, or waited for the end.
+        assert lost > 3 if protocol is IMPATIENT else lost <= 3
         assert item.accepted >= 8
         assert item.quiet_ms == pytest.approx(truth_ms[item.key], rel=0.02)
+    waited_s = next(iter(records.sessions.values()))["waited_s"]
+    assert waited_s == 0 if protocol is IMPATIENT else waited_s == pytest.approx(0.1, abs=0.05)
 
 
 @pytest.mark.parametrize("begin_s", [0, 0.02, 0.03, 0.04, 0.06, 0.1])

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import sys
@@ -26,6 +27,87 @@ def test_a_round_visits_every_model_between_canaries(name):
     assert [burst.key for burst in bursts] == ["call", "call"]
     assert all(len(burst.samples_ns) == 5 for burst in bursts)
     assert all(burst.canary_before_ns > 0 < burst.canary_after_ns for burst in bursts)
+
+
+ROUND = {"canary": "canary", "runs": 7, "drop": 2, "timeout_s": 60}
+
+
+def simulated(monkeypatch, **config):
+    monkeypatch.setenv("HWNAS_SIMULATED", json.dumps({"bursts_per_s": 0, **config}))
+    worker = LocalTarget(runtime("simulated")).open()
+    worker.load("canary", canary_model(), timeout_s=60)
+    worker.load("call", call_part().model, timeout_s=60)
+    return worker
+
+
+def test_a_visit_longer_than_a_segment_is_cut_with_the_canary_between_its_pieces(monkeypatch):
+    with simulated(monkeypatch) as worker:
+        whole = worker.round(["call", "call"], segment_ns=10**9, number=3, **ROUND)
+        cut = worker.round(["call", "call"], segment_ns=1, number=4, **ROUND)
+    assert [len(burst.samples_ns) for burst in whole] == [5, 5]
+    assert [len(burst.samples_ns) for burst in cut] == [1] * 10
+    assert len({burst.visit for burst in whole + cut}) == 4
+    assert [burst.visit for burst in cut] == sorted(burst.visit for burst in cut)
+    # Every piece ends with a reading of its own, with which the next one begins.
+    assert [b.canary_before_ns for b in cut[1:]] == [b.canary_after_ns for b in cut[:-1]]
+
+
+@pytest.mark.parametrize("patience_ns", [0, 10**8, 10**9])
+def test_a_round_waits_for_quiet_time_as_long_as_it_may(patience_ns, monkeypatch):
+    slow = [{"pct": 40, "from_s": 0.01, "to_s": 0.3}]
+    with simulated(monkeypatch, slowdowns=slow) as worker:
+        quiet = worker.round(["call"], segment_ns=10**7, **ROUND)
+        while worker.round(["call"], segment_ns=10**7, **ROUND)[0].canary_after_ns < 300_000:
+            pass  # until it is slow
+        bursts = worker.round(["call"], segment_ns=10**7, patience_ns=patience_ns, **ROUND)
+        waited_s = worker.waited_s
+    slowness = bursts[0].canary_before_ns / quiet[0].canary_before_ns
+    assert (slowness < 1.03) == (patience_ns == 10**9)
+    assert waited_s <= 1.2 * patience_ns / 1e9
+    assert (waited_s > 0) == (patience_ns > 0)
+
+
+def test_a_slow_process_waits_for_the_quiet_time_that_others_have_seen(monkeypatch):
+    with simulated(monkeypatch) as worker:
+        quiet_ns = worker.round(["call"], segment_ns=0, **ROUND)[0].canary_before_ns
+    with simulated(monkeypatch, slowdowns=[{"pct": 40, "to_s": 0.2}]) as worker:
+        before = worker.round(["call"], segment_ns=0, patience_ns=10**9, **ROUND)[0]
+        assert before.canary_before_ns > 1.3 * quiet_ns  # its own best is all that it knows
+        after = worker.round(["call"], segment_ns=0, patience_ns=10**9, quiet_ns=quiet_ns, **ROUND)[
+            0
+        ]
+        assert after.canary_before_ns < 1.03 * quiet_ns
+
+
+CORES = """
+import os, time
+NAME, VERSION, CALLING_THREAD = "cores", "1", True
+busy, quiet = sorted(os.sched_getaffinity(0))[:2]
+class Session:
+    build_ns = 1
+    def __init__(self, source, threads, shapes):
+        self.runs = 0
+    def time(self, runs):
+        self.runs += runs
+        slow = os.sched_getaffinity(0) != {quiet} and self.runs > 20
+        return [1400 if slow else 1000] * runs
+    def finite(self):
+        return True
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_thread_moves_to_a_quieter_core(threads, tmp_path):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.fail("this test needs two cores")
+    engine = tmp_path / "engine.py"
+    engine.write_text(CORES)
+    with Worker([sys.executable, str(AGENT), str(engine)], threads) as worker:
+        worker.load("canary", b"", timeout_s=60)
+        worker.load("model", b"", timeout_s=60)
+        for _ in range(5):
+            found = worker.round(["model"], segment_ns=10**9, patience_ns=5 * 10**7, **ROUND)
+    assert found[0].canary_before_ns == (1000 if threads == 1 else 1400)
 
 
 def test_a_model_that_the_runtime_refuses_is_an_error_and_the_worker_lives():
