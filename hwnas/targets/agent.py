@@ -139,6 +139,8 @@ class Cores:
 class Agent:
     """Holds prepared models and runs rounds over them."""
 
+    LONGEST = 5  # segments that a visit to a model longer than one of them takes
+
     def __init__(self, engine, status):
         self.engine = engine
         self.status = status
@@ -187,7 +189,8 @@ class Agent:
         """One visit to each model of ``order``: a burst each, the canary between them.
 
         A visit that takes longer than a segment is cut into pieces with the canary
-        between them. Where the canary is slower than ``tolerance`` allows beside its best
+        between them; of a model longer than a segment only the first run is dropped, and
+        it has fewer runs. Where the canary is slower than ``tolerance`` allows beside its best
         (here, or ``quiet_ns`` if that is known), the round waits for quiet time, at most
         ``patience_ns`` in all.
 
@@ -212,14 +215,17 @@ class Agent:
         for visit, key in enumerate(request["order"]):
             self.status.write(key)
             left, skip = runs - drop, drop
+            least = max(1, self.least_ns.get(key, 1))
+            if every and least > every:
+                # It finds nothing in the caches anyway, from its second run on.
+                left, skip = max(1, min(left, self.LONGEST * every // least)), min(drop, 1)
             while left > 0:
-                least = max(1, self.least_ns.get(key, 1))
                 piece = min(left, max(1, every // least - skip)) if every else left
                 samples = self.run(key, skip + piece)[skip:]
                 bursts.append([key, samples, len(canary) // 2, visit])
                 left, skip = left - piece, 0
                 if self.clock() - begin > every and cut():
-                    skip = drop
+                    skip = min(drop, 1) if every and least > every else drop
         canary.append(watch.reading())
         return {
             "bursts": bursts,

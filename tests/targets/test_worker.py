@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import signal
@@ -42,14 +43,21 @@ def simulated(monkeypatch, **config):
 
 def test_a_visit_longer_than_a_segment_is_cut_with_the_canary_between_its_pieces(monkeypatch):
     with simulated(monkeypatch) as worker:
+        least_ns = worker.round(["call"], segment_ns=10**9, **ROUND)[0].samples_ns[0]
         whole = worker.round(["call", "call"], segment_ns=10**9, number=3, **ROUND)
-        cut = worker.round(["call", "call"], segment_ns=1, number=4, **ROUND)
+        segment_ns = int(1.5 * least_ns)
+        cut = worker.round(["call", "call"], segment_ns=segment_ns, number=4, **ROUND)
+        long = worker.round(["call"], segment_ns=least_ns // 2, number=5, **ROUND)
     assert [len(burst.samples_ns) for burst in whole] == [5, 5]
     assert [len(burst.samples_ns) for burst in cut] == [1] * 10
     assert len({burst.visit for burst in whole + cut}) == 4
     assert [burst.visit for burst in cut] == sorted(burst.visit for burst in cut)
-    # Every piece ends with a reading of its own, with which the next one begins.
-    assert [b.canary_before_ns for b in cut[1:]] == [b.canary_after_ns for b in cut[:-1]]
+    # A model longer than a segment has the runs that fit into five of them.
+    assert [len(burst.samples_ns) for burst in long] == [1, 1]
+    # A segment ends with a reading of its own, with which the next one begins.
+    for one, two in itertools.pairwise(cut):
+        same = (two.canary_before_ns, two.canary_after_ns)
+        assert same == (one.canary_before_ns, one.canary_after_ns) or same[0] == one.canary_after_ns
 
 
 @pytest.mark.parametrize("patience_ns", [0, 10**8, 10**9])
