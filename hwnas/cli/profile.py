@@ -33,6 +33,15 @@ def profile(
     networks: Annotated[
         int, typer.Option(min=8, help="Whole networks to measure at most; a quarter is left out.")
     ] = 60,
+    general: Annotated[
+        int,
+        typer.Option(
+            "--general-kernels",
+            min=0,
+            help="Kernels of all kinds to measure besides, from which files of other networks "
+            "are priced.",
+        ),
+    ] = 200,
     resume: Resume = False,
     force: Force = False,
     seed: Seed = 0,
@@ -66,6 +75,7 @@ def profile(
             found,
             budget_s=budget_s,
             networks=networks,
+            general=general,
             seed=seed,
             on_progress=report,
         )

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from hwnas.errors import ProfileError
+from hwnas.predictors.baselines import network_kernels
 from hwnas.predictors.features import bag_features
-from hwnas.predictors.kernel_model import KernelPrices
 from hwnas.predictors.latency import LEAST_NETWORKS, Floats, LatencyPredictor
 from hwnas.predictors.parts import LEAST_MS, part_prices
 from hwnas.predictors.residual import Residual
@@ -147,29 +146,12 @@ class _Attempt:
         return float(np.exp(np.median(np.log(self._latency_ms / (call_ms + parts_ms)))))
 
     def _fit_parts(self, call_ms: float, prices: Mapping[str, float]) -> None:
-        """Kernels, blocks, and what sums of kernels miss of blocks."""
-        split = {
-            kind: {k.removeprefix(kind): v for k, v in prices.items() if k.startswith(kind)}
-            for kind in ("kernel:", "block:")
-        }
-        if not split["kernel:"]:
+        if not any(key.startswith("kernel:") for key in prices):
             raise ProfileError(
                 f"device '{self._name}' has no kernel measured to borrow; "
                 f"run 'hwnas profile {self._name}' with a larger budget"
             )
-        predictor = self._predictor
-        predictor.call_ms_ = call_ms
-        predictor.kernels_ = KernelPrices().fit(split["kernel:"])
-        predictor.blocks_ms_ = split["block:"]
-        keys = [key for key in predictor.blocks_ms_ if key in self._bags.block_kernels]
-        bags = [self._bags.block_kernels[key] for key in keys]
-        predictor.block_residual_ = Residual(self._seed).fit(np.zeros((0, 1)), np.zeros(0))
-        _, sums = predictor.block_prices(keys, bags)
-        if keys:
-            predictor.block_residual_ = Residual(self._seed).fit(
-                bag_features(sums),
-                np.log(np.array([predictor.blocks_ms_[key] for key in keys]) / sums[:, 0]),
-            )
+        self._predictor.fit_parts(call_ms, prices, self._bags.block_kernels)
 
     def result(self) -> Borrowed:
         """The predictor with the better residual."""
@@ -192,6 +174,7 @@ class _Attempt:
         keeps, residual, halved = fitted(parts_ms, lent_parts_ms)
         self._predictor.network_residual_ = residual
         self._predictor.model_residual_ = fitted(sums[:, 0], lent_sums[:, 0])[1]
+        self._predictor.fit_doubt([network_kernels(item, self._bags) for item in self._networks])
         return Borrowed(
             self._predictor,
             self._name,
@@ -211,7 +194,7 @@ class _Attempt:
         ways: dict[bool, Callable[[Floats, Floats], Residual]] = {}
         if len(lent_logs):
             # Before a new one: among equals what more networks say.
-            ways[True] = partial(_rescaled, Residual(self._seed).fit(lent_features, lent_logs))
+            ways[True] = Residual(self._seed).fit(lent_features, lent_logs).rescaled
         ways[False] = lambda rows, values: Residual(self._seed).fit(rows, values)
         found = {keeps: way(features, logs) for keeps, way in ways.items()}
         keeps = min(found, key=lambda key: _error_pct(found[key].out_of_fold_))
@@ -224,18 +207,6 @@ class _Attempt:
                 np.mean([_error_pct(ways[keeps](features[i], logs[i]).out_of_fold_) for i in draws])
             )
         return keeps, found[keeps], halved
-
-
-def _rescaled(lent: Residual, features: Floats, logs: Floats) -> Residual:
-    """Another device's residual with a scale of this one, and errors without each sample."""
-    left = logs - lent.predict(features)
-    residual = Residual(lent.seed)
-    residual.scale_ = lent.scale_ + float(np.median(left))
-    residual.line_, residual.trees_ = lent.line_, lent.trees_
-    residual.out_of_fold_ = np.array(
-        [value - np.median(np.delete(left, index)) for index, value in enumerate(left)]
-    )
-    return residual
 
 
 def _error_pct(errors: Floats) -> float:

@@ -13,15 +13,15 @@ from hwnas.errors import ProfileError
 from hwnas.files import write_text
 from hwnas.kernels import Kernel
 from hwnas.predictors.baselines import network_kernels
-from hwnas.predictors.conformal import conformal_interval
+from hwnas.predictors.doubt import ESTIMATES, Doubt, unsure_ms
 from hwnas.predictors.features import SUMS, bag_features, bag_sums
 from hwnas.predictors.kernel_model import KernelPrices
 from hwnas.predictors.parts import LEAST_MS, part_prices
 from hwnas.predictors.residual import Residual
 from hwnas.profiles import NetworkBag, ProfiledBags, Records
 
-SCHEMA = 2
-"""2: kernels have features of channel blocks and columns."""
+SCHEMA = 3
+"""2: kernels have features of channel blocks and columns. 3: intervals know what is new."""
 LEAST_NETWORKS = 5
 Floats = NDArray[np.float64]
 Bag = Mapping[Kernel, int]
@@ -76,8 +76,9 @@ class LatencyPredictor:
 
     Learned: ``call_ms_``, ``kernels_``, ``blocks_ms_``, ``block_residual_``,
     ``network_residual_`` (networks as sums of blocks), ``model_residual_``
-    (networks as sums of kernels, for ONNX files), ``fitted_on_`` (digest of the
-    records that it was fitted on, ``None`` in files that do not say).
+    (networks as sums of kernels, for ONNX files), ``doubt_`` (what prices that are
+    not measured add), ``fitted_on_`` (digest of the records that it was fitted on, ``None``
+    in files that do not say).
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -95,23 +96,38 @@ class LatencyPredictor:
         """
         _to_fit(bags)
         self.fitted_on_: str | None = records.digest()
-        self.call_ms_, prices = part_prices(records)
-        table = {k.removeprefix("kernel:"): v for k, v in prices.items() if k.startswith("kernel:")}
-        if not table:
+        call_ms, prices = part_prices(records)
+        if not any(key.startswith("kernel:") for key in prices):
             raise ProfileError("no kernel is measured; run 'hwnas profile' with a larger budget")
-        self.kernels_ = KernelPrices().fit(table)
-        self.blocks_ms_ = {
-            k.removeprefix("block:"): v for k, v in prices.items() if k.startswith("block:")
+        return self.fit_parts(call_ms, prices, bags.block_kernels).fit_networks(bags)
+
+    def fit_parts(
+        self, call_ms: float, prices_ms: Mapping[str, float], block_kernels: Mapping[str, Bag]
+    ) -> "LatencyPredictor":
+        """Fit kernels, blocks, and what sums of kernels miss of blocks.
+
+        Args:
+            call_ms: What a call costs.
+            prices_ms: Prices by ``kernel:KEY`` and ``block:KEY``; at least one kernel's.
+            block_kernels: The kernels of blocks, by key.
+        """
+        split = {
+            kind: {k.removeprefix(kind): v for k, v in prices_ms.items() if k.startswith(kind)}
+            for kind in ("kernel:", "block:")
         }
-        measured = [key for key in self.blocks_ms_ if key in bags.block_kernels]
-        sums = self._sums([bags.block_kernels[key] for key in measured])
+        self.call_ms_ = call_ms
+        self.kernels_ = KernelPrices().fit(split["kernel:"])
+        self._left_out_ms = self.kernels_.left_out_ms(self.seed)
+        self.blocks_ms_ = split["block:"]
+        measured = [key for key in self.blocks_ms_ if key in block_kernels]
+        sums = self._sums([block_kernels[key] for key in measured])
         self.block_residual_ = Residual(self.seed).fit(
             bag_features(sums),
             np.log(np.array([self.blocks_ms_[key] for key in measured]) / sums[:, 0])
             if measured
             else np.zeros(0),
         )
-        return self.fit_networks(bags)
+        return self
 
     def fit_networks(self, bags: ProfiledBags) -> "LatencyPredictor":
         """Fit again what sums miss of whole networks, with the prices of parts as they are.
@@ -124,13 +140,20 @@ class LatencyPredictor:
         """
         networks = _to_fit(bags)
         latencies = np.array([item.measurement.latency_ms for item in networks])
+        spaces = [item.space for item in networks]
         self.network_residual_ = Residual(self.seed).fit(
-            *self._log_ratios(*self.network_sums(networks, bags), latencies)
+            *self._log_ratios(*self.network_sums(networks, bags), latencies), spaces
         )
-        kernel_sums = self._sums([network_kernels(item, bags) for item in networks])
+        kernel_bags = [network_kernels(item, bags) for item in networks]
+        kernel_sums = self._sums(kernel_bags)
         self.model_residual_ = Residual(self.seed).fit(
-            *self._log_ratios(kernel_sums[:, 0], kernel_sums, latencies)
+            *self._log_ratios(kernel_sums[:, 0], kernel_sums, latencies), spaces
         )
+        return self.fit_doubt(kernel_bags)
+
+    def fit_doubt(self, kernel_bags: Sequence[Bag]) -> "LatencyPredictor":
+        """Fit what prices that are not measured add, on the kernels of networks."""
+        self.doubt_ = Doubt().fit(self.kernels_, self._left_out_ms, kernel_bags)
         return self
 
     def _sums(self, kernel_bags: Sequence[Bag]) -> Floats:
@@ -171,6 +194,56 @@ class LatencyPredictor:
                 counts[row, index[key]] = number
         return counts @ prices, counts @ sums
 
+    def block_unsure_ms(self, keys: Sequence[str], kernel_bags: Sequence[Bag]) -> Floats:
+        """What of blocks' prices is not measured, ms by source, ``(n, len(ESTIMATES))``."""
+        found = unsure_ms(self.kernels_, kernel_bags)
+        found[[key in self.blocks_ms_ for key in keys]] = 0.0
+        return found
+
+    def network_unsure_ms(self, networks: Sequence[NetworkBag], bags: ProfiledBags) -> Floats:
+        """What of networks' sums of blocks is not measured, ms, ``(n, len(ESTIMATES))``."""
+        keys = sorted({key for item in networks for key in item.blocks})
+        unsure = dict(
+            zip(
+                keys,
+                self.block_unsure_ms(keys, [bags.block_kernels[key] for key in keys]),
+                strict=True,
+            )
+        )
+        found = np.zeros((len(networks), len(ESTIMATES)))
+        for row, item in enumerate(networks):
+            for key, number in item.blocks.items():
+                found[row] += number * unsure[key]
+        return found
+
+    def log_bounds(
+        self, parts_ms: Floats, sums: Floats, unsure: Floats, quantile: float
+    ) -> tuple[Floats, Floats]:
+        """Logarithms of measured over predicted that networks stay above, and below.
+
+        Args:
+            parts_ms: Sums of blocks, ``(n,)``.
+            sums: Sums over kernels, ``(n, len(SUMS))``.
+            unsure: What of the blocks' prices is not measured, ms, ``(n, len(ESTIMATES))``.
+            quantile: What either bound holds.
+        """
+        return self._log_bounds(self.network_residual_, parts_ms, sums, unsure, quantile)
+
+    def _log_bounds(
+        self, residual: Residual, parts_ms: Floats, sums: Floats, unsure: Floats, quantile: float
+    ) -> tuple[Floats, Floats]:
+        low, high = residual.bounds(bag_features(sums), quantile)
+        shares = unsure / np.maximum(parts_ms, LEAST_MS)[:, None]
+        below, above = self.doubt_.widening(shares, quantile)
+        return low - below, high + above
+
+    def network_log_bounds(
+        self, networks: Sequence[NetworkBag], bags: ProfiledBags, quantile: float
+    ) -> tuple[Floats, Floats]:
+        """:meth:`log_bounds` of networks made of blocks."""
+        parts_ms, sums = self.network_sums(networks, bags)
+        return self.log_bounds(parts_ms, sums, self.network_unsure_ms(networks, bags), quantile)
+
     def predict_sums(self, parts_ms: Floats, sums: Floats) -> Floats:
         """Latencies ``(n,)`` of networks from the sums of their blocks and kernels."""
         correction = self.network_residual_.predict(bag_features(sums))
@@ -204,13 +277,19 @@ class LatencyPredictor:
         total = sum(share.ms for share in shares) or 1.0
         covered = sum(share.ms for share in shares if share.source != "roofline") / total
         covered *= sum(bag.values()) / max(1, sum(bag.values()) + not_covered)
-        low, high = conformal_interval(self.model_residual_.out_of_fold_, level)
-        # What is priced by a roofline, or not at all, may be off by a factor of two.
-        slack = (1 - covered) * float(np.log(2))
+        low, high = self._log_bounds(
+            self.model_residual_,
+            sums[:, 0],
+            sums,
+            unsure_ms(self.kernels_, [bag]),
+            (1 + level) / 2,
+        )
+        # What has no kernel at all may be anything: a factor of two on its share.
+        slack = not_covered / max(1, sum(bag.values()) + not_covered) * float(np.log(2))
         return Prediction(
             latency,
-            latency * float(np.exp(low - slack)),
-            latency * float(np.exp(high + slack)),
+            latency * float(np.exp(low[0] - slack)),
+            latency * float(np.exp(high[0] + slack)),
             covered,
             tuple(shares),
         )
@@ -226,6 +305,7 @@ class LatencyPredictor:
             "block_residual": self.block_residual_.to_json(),
             "network_residual": self.network_residual_.to_json(),
             "model_residual": self.model_residual_.to_json(),
+            "doubt": self.doubt_.to_json(),
         }
 
     def save(self, path: Path) -> None:
@@ -258,6 +338,7 @@ class LatencyPredictor:
             predictor.block_residual_ = Residual.from_json(value["block_residual"])
             predictor.network_residual_ = Residual.from_json(value["network_residual"])
             predictor.model_residual_ = Residual.from_json(value["model_residual"])
+            predictor.doubt_ = Doubt.from_json(value["doubt"])
         except FileNotFoundError as error:
             raise ProfileError(
                 f"'{path.parent.name}' has no fitted predictor; run 'hwnas profile "

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hwnas.predictors.conformal import conformal_quantile
+from hwnas.predictors.doubt import ESTIMATES
 from hwnas.predictors.features import SUMS
 from hwnas.predictors.latency import Bag, Floats, LatencyPredictor
 
@@ -79,27 +79,36 @@ class SpacePredictor:
         # The row behind the last is that of an absent block, which index -1 finds.
         self._prices = np.append(prices, 0.0)
         self._sums = np.concatenate([sums, np.zeros((1, len(SUMS)))])
+        unsure = predictor.block_unsure_ms(bags.keys, bags.kernels)
+        self._unsure = np.concatenate([unsure, np.zeros((1, len(ESTIMATES)))])
         self.measured_share = float(
             np.mean([key in predictor.blocks_ms_ for key in bags.keys]) if bags.keys else 0.0
         )
 
     def predict_ms(self, genotypes: Genotypes) -> Floats:
         """Latencies ``(n,)`` for genotypes ``(n, choices)``."""
-        indices = self._bags.block_indices(genotypes)
+        parts, sums, _ = self._gathered(genotypes)
+        return self._predictor.predict_sums(parts, sums)
+
+    def _gathered(self, genotypes: Genotypes) -> tuple[Floats, Floats, Floats]:
+        """Sums of genotypes: of blocks, over kernels, and what of them is not measured."""
         parts = np.zeros(len(genotypes))
         sums = np.zeros((len(genotypes), self._sums.shape[1]))
-        for column in indices.T:
+        unsure = np.zeros((len(genotypes), self._unsure.shape[1]))
+        sure = not self._unsure.any()
+        for column in self._bags.block_indices(genotypes).T:
             parts += self._prices[column]
             sums += self._sums[column]
-        return self._predictor.predict_sums(parts, sums)
+            if not sure:
+                unsure += self._unsure[column]
+        return parts, sums, unsure
 
     def bounds_ms(self, genotypes: Genotypes, quantile: float) -> tuple[Floats, Floats]:
         """Bounds ``(n,)`` that the latency stays above, and below, each with ``quantile``."""
-        latency = self.predict_ms(genotypes)
-        errors = self._predictor.network_residual_.out_of_fold_
-        high = max(0.0, conformal_quantile(errors, quantile))
-        low = max(0.0, conformal_quantile(-errors, quantile))
-        return latency * np.exp(-low), latency * np.exp(high)
+        parts, sums, unsure = self._gathered(genotypes)
+        latency = self._predictor.predict_sums(parts, sums)
+        low, high = self._predictor.log_bounds(parts, sums, unsure, quantile)
+        return latency * np.exp(low), latency * np.exp(high)
 
     def slot_costs_ms(self) -> tuple[float, tuple[SlotCost, ...]]:
         """The additive table at the scale of whole networks: a constant and a cost per slot."""

@@ -12,6 +12,7 @@ from hwnas.export.layers_onnx import architecture_bytes
 from hwnas.export.parts_onnx import Part, block_part, call_part, edge_part, kernel_part
 from hwnas.kernels import Kernel
 from hwnas.profiling.choice import most_telling, network_features
+from hwnas.profiling.general import general_kernels
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.space import SearchSpace
 
@@ -112,13 +113,14 @@ class PartPlan:
     Args:
         bags: The space's blocks and kernels.
         seed: Seed of the sample by which use is counted.
+        general: How many kernels of all kinds besides, which no network of the space needs.
 
     ``block_use`` (by index in the space) and ``kernel_use`` count how often
     ``USAGE_SAMPLES`` networks of the space use each; ``usage`` holds the counts of
     each network, ``(networks, blocks)``, columns in the order of ``block_use``.
     """
 
-    def __init__(self, bags: SpaceBags, seed: int) -> None:
+    def __init__(self, bags: SpaceBags, seed: int, general: int = 0) -> None:
         rng = np.random.default_rng(seed)
         half = USAGE_SAMPLES // 2
         genotypes = np.concatenate(
@@ -138,6 +140,7 @@ class PartPlan:
         self._bags = bags
         self.blocks = sorted(self.block_use, key=lambda i: (-self.block_use[i], i))
         self.kernels = sorted(self.kernel_use, key=lambda k: (-self.kernel_use[k], k.key))
+        self.general = [f"kernel:{kernel.key}" for kernel in general_kernels(general, seed)]
 
     def block_key(self, index: int) -> str:
         """Key of a block in a profile, by its index in the space."""
@@ -155,6 +158,14 @@ class PartPlan:
         for position in range(max(len(blocks), len(kernels))):
             merged += blocks[position : position + 1] + kernels[position : position + 1]
         return [key for key in merged if key not in done]
+
+    def with_general(self, ordered: list[str], done: set[str]) -> list[str]:
+        """Keys in their order, every third one a kernel of any kind while there are some."""
+        left = [key for key in self.general if key not in done]
+        merged: list[str] = []
+        for start in range(0, max(len(ordered), 2 * len(left)), 2):
+            merged += ordered[start : start + 2] + left[start // 2 : start // 2 + 1]
+        return list(dict.fromkeys(merged))
 
     def part(self, key: str) -> Part | None:
         """The model of a part; ``None`` for a kernel that cannot stand alone."""

@@ -63,6 +63,7 @@ class ProfilingSession:
         space: What is measured.
         budget_s: Time for measuring, seconds.
         networks: How many whole networks to measure at most.
+        general: How many kernels of all kinds, besides the space's, to measure at most.
         protocol: How one batch is measured.
         informed: Whether the networks to fit on are those that tell most; else random ones.
         seed: Seed of the networks and of the visiting orders.
@@ -78,6 +79,7 @@ class ProfilingSession:
         *,
         budget_s: float,
         networks: int = 60,
+        general: int = 0,
         informed: bool = True,
         protocol: Protocol | None = None,
         seed: int = 0,
@@ -89,6 +91,7 @@ class ProfilingSession:
         self._space = space
         self._budget_s = budget_s
         self._network_count = networks
+        self._general = general
         self._informed = informed
         self._protocol = protocol or Protocol()
         self._seed = seed
@@ -130,7 +133,8 @@ class ProfilingSession:
         networks = plan_networks(
             self._space, self._network_count, self._seed, bags if self._informed else None
         )
-        turns = Turns(self._space, networks, PartPlan(bags, self._seed), self._seed, self._shares)
+        plan = PartPlan(bags, self._seed, self._general)
+        turns = Turns(self._space, networks, plan, self._seed, self._shares)
         # Half of the time of the parts is for new ones, the rest for seeing them again.
         parts_s = (1 - self._shares.networks) * self._budget_s
         spent = {NETWORKS: 0.0, PARTS: 0.0}

@@ -100,7 +100,7 @@ class Turns:
         self._plan = plan
         self._order = InformedOrder(plan, seed)
         self._seed = seed
-        self._part_keys = set(plan.ordered(set()))
+        self._part_keys = {*plan.ordered(set()), *plan.general}
         self._passed: Counter[str] = Counter()
 
     def pass_over(self, keys: Iterable[str]) -> None:
@@ -164,7 +164,8 @@ class Turns:
     def _first_visit(self, records: Records, counts: Mapping[str, int]) -> Turn | None:
         done = {key for key, count in counts.items() if count > 0}
         chosen: list[Part] = []
-        for key in self._order.ordered(records, done) if self._part_keys - done else []:
+        ordered = self._order.ordered(records, done) if self._part_keys - done else []
+        for key in self._plan.with_general(ordered, done):
             part = self._plan.part(key)
             # A kernel that cannot stand alone has no model.
             chosen += [] if part is None else [part]

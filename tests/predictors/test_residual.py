@@ -56,3 +56,52 @@ def test_it_reads_back_to_the_bit_and_without_a_line():
     # Files of before there were lines.
     del value["line"]
     assert Residual.from_json(value).line_ is None
+
+
+def families(rng, shifts, count=30):
+    """Samples of families that lie apart, each with a log ratio of its own."""
+    x = np.concatenate([rng.normal(size=(count, 3)) + 8 * i for i in range(len(shifts))])
+    logs = np.repeat(shifts, count) + 0.02 * rng.normal(size=len(x))
+    return x, logs, [f"family{i}" for i in range(len(shifts)) for _ in range(count)]
+
+
+def test_families_left_out_say_how_wide_the_interval_of_a_new_one_is():
+    rng = np.random.default_rng(4)
+    x, logs, groups = families(rng, [0.0, 0.3, -0.2, 0.1])
+    found = Residual().fit(x, logs, groups)
+    assert len(found.foreign_) == 4
+    low, high = found.bounds(np.concatenate([x[:1], x[:1] - 60]), 0.95)
+    assert high[0] - low[0] < 0.2
+    assert high[1] - low[1] > 0.4
+    # Another family with a shift of its own is held by the wide interval.
+    error = 0.25 - found.predict(x[:1] - 60)[0]
+    assert low[1] < error < high[1]
+
+
+def test_something_wholly_new_gets_what_the_families_have_in_common():
+    rng = np.random.default_rng(5)
+    x, logs, groups = families(rng, [0.3, 0.1, 0.32, 0.28, 0.31])
+    found = Residual().fit(x, logs, groups)
+    assert found.common_ == pytest.approx(0.3, abs=0.02)
+    assert found.predict(x[:1] + 300)[0] == pytest.approx(found.common_, abs=1e-6)
+    assert found.predict(x[30:31])[0] == pytest.approx(0.1, abs=0.05)
+
+
+def test_with_one_family_what_is_new_is_doubted():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(40, 3))
+    found = Residual().fit(x, 0.01 * rng.normal(size=40))
+    low, high = found.bounds(np.concatenate([x[:1], x[:1] + 50]), 0.95)
+    assert high[0] < 0.05 and -low[0] < 0.05
+    assert high[1] > 0.2 and -low[1] > 0.2
+
+
+def test_rescaling_keeps_the_shape_and_takes_the_scale():
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(60, 3))
+    lent = Residual().fit(x, 0.3 * x[:, 0])
+    own = rng.normal(size=(6, 3))
+    found = lent.rescaled(own, 0.3 * own[:, 0] + 0.5)
+    fresh = rng.normal(size=(20, 3))
+    assert np.allclose(found.predict(fresh) - lent.predict(fresh), 0.5, atol=0.1)
+    assert len(found.out_of_fold_) == 6

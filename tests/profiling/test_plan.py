@@ -3,7 +3,7 @@ import pytest
 
 from hwnas.export.bags import SpaceBags
 from hwnas.profiling.choice import network_features
-from hwnas.profiling.plan import JUDGED_EVERY, plan_networks
+from hwnas.profiling.plan import JUDGED_EVERY, PartPlan, plan_networks
 from hwnas.spaces import space
 
 
@@ -59,3 +59,16 @@ def test_judged_networks_are_a_random_sample_of_the_space(bags):
 def test_a_plan_may_be_longer_than_the_candidates_are_many():
     found = plan_networks(space("resnet-32"), 1500, 0)
     assert len({item.key for item in found}) == len(found) == 1500
+
+
+def test_general_kernels_come_as_every_third_part_and_then_on_their_own(bags):
+    plan = PartPlan(bags, 0, general=40)
+    own = plan.ordered(set())
+    assert len(plan.general) == 40
+    merged = plan.with_general(own, set())
+    assert merged[:6] == [own[0], own[1], plan.general[0], own[2], own[3], plan.general[1]]
+    assert sorted(merged) == sorted({*own, *plan.general})
+    done = {*own, *plan.general[:30]}
+    assert plan.with_general([], done) == plan.general[30:]
+    assert plan.with_general(own[:3], set(plan.general)) == own[:3]
+    assert plan.part(plan.general[0]) is not None

@@ -20,7 +20,6 @@ import numpy as np
 
 from hwnas.kernels import Kernel
 from hwnas.predictors import LatencyPredictor, evaluate, noise_floor_pct
-from hwnas.predictors.conformal import conformal_interval
 from hwnas.predictors.kernel_model import KernelPrices
 from hwnas.profiles import DeviceProfile, NetworkBag, ProfiledBags, Records
 from hwnas.profiling.bags import profiled_bags
@@ -65,7 +64,7 @@ def splits(predictor: LatencyPredictor, bags: ProfiledBags, most: int) -> dict[s
         measured = np.array([item.measurement.latency_ms for item in asked])
         logs = np.log(measured / predictor.predict_networks(asked, split))
         for level in LEVELS:
-            low, high = conformal_interval(predictor.network_residual_.out_of_fold_, level)
+            low, high = predictor.network_log_bounds(asked, split, (1 + level) / 2)
             within[level].append(100 * np.mean((low <= logs) & (logs <= high)))
 
     def mean(values: list[dict[str, Any]]) -> dict[str, float]:
@@ -139,7 +138,7 @@ def without(space: str, records: Records, bags: ProfiledBags) -> dict[str, Any]:
     asked = [item for item in networks if item.judged]
     measured = np.array([item.measurement.latency_ms for item in asked])
     logs = np.log(measured / predictor.predict_networks(asked, left))
-    low, high = conformal_interval(predictor.network_residual_.out_of_fold_, 0.9)
+    low, high = predictor.network_log_bounds(asked, left, 0.95)
     return {
         **evaluate(predictor, left),
         "coverage_pct": round(float(100 * np.mean((low <= logs) & (logs <= high))), 1),

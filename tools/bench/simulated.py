@@ -35,7 +35,8 @@ class Direct(Worker):
     def __init__(self, device: ModuleType, folder: str, seed: int) -> None:
         self._agent = agent.Agent(device, agent.Status(f"{folder}/status"))
         self._device = device
-        self._threads, self._count, self.inference_s = 1, 0, 0.0
+        self._threads, self._count = 1, 0
+        self.inference_s = self.waited_s = 0.0
         # The one thing of a temporary folder that loading a model asks for.
         self._folder = SimpleNamespace(name=folder)  # type: ignore[assignment]
         self.best = float("inf")

@@ -1,0 +1,110 @@
+"""What prices that nobody measured add to the error of a sum."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hwnas.kernels import Kernel
+from hwnas.predictors.boosting import Floats
+from hwnas.predictors.conformal import conformal_quantile
+from hwnas.predictors.kernel_model import KernelPrices
+
+Bag = Mapping[Kernel, int]
+
+ESTIMATES = ("model", "roofline")
+"""Sources of prices that are not measured."""
+
+
+class Doubt:
+    """How far off sums are whose kernels are priced without having been measured.
+
+    Of bags whose kernels are measured: the logarithm of the sum of their prices over
+    the sum of what the kernel model says of each without having seen it or its like, and
+    over the sum of the rooflines.
+
+    Learned: ``errors_`` (by source), ``usual_`` (shares of the sums that each source has in
+    the bags, which the errors of whole networks know already).
+    """
+
+    def fit(
+        self,
+        prices: KernelPrices,
+        left_out_ms: Mapping[str, float],
+        bags: Sequence[Bag],
+    ) -> "Doubt":
+        """Fit on bags, such as those of measured networks.
+
+        Args:
+            prices: The prices.
+            left_out_ms: By key, what the kernel model says of a kernel of the table without it.
+            bags: The bags.
+        """
+        sums: list[list[float]] = []
+        for bag in bags:
+            own = [(k, n) for k, n in bag.items() if k.key in prices.table_]
+            if own:
+                sums.append(
+                    [
+                        sum(n * prices.table_[k.key] for k, n in own),
+                        sum(n * left_out_ms.get(k.key, prices.roofline_ms(k)) for k, n in own),
+                        sum(n * prices.roofline_ms(k) for k, n in own),
+                    ]
+                )
+        logs = np.log(np.array(sums).reshape(-1, 3))
+        self.errors_: dict[str, Floats] = {
+            name: logs[:, 0] - logs[:, 1 + column] for column, name in enumerate(ESTIMATES)
+        }
+        known = prices.prices_ms({kernel for bag in bags for kernel in bag})
+        totals = np.array([[sum(n * known[k] for k, n in bag.items())] for bag in bags])
+        self.usual_: Floats = np.zeros(len(ESTIMATES))
+        if len(bags):
+            self.usual_ = (unsure_ms(prices, bags) / np.maximum(totals, 1e-12)).mean(axis=0)
+        return self
+
+    def widening(self, shares: Floats, quantile: float) -> tuple[Floats, Floats]:
+        """What to widen intervals by, as logarithms ``(n,)``, below and above.
+
+        Args:
+            shares: Of the sums, what each source prices, ``(n, len(ESTIMATES))``.
+            quantile: What either bound is to hold.
+        """
+        excess = np.maximum(shares - self.usual_, 0.0)
+
+        def side(sign: int) -> Floats:
+            wide = [
+                max(0.0, conformal_quantile(sign * self.errors_[name], quantile))
+                for name in ESTIMATES
+            ]
+            found: Floats = excess @ np.array(wide)
+            return found
+
+        return side(-1), side(1)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was learned, as plain values."""
+        return {
+            "errors": {name: errors.tolist() for name, errors in self.errors_.items()},
+            "usual": self.usual_.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Doubt":
+        """What :meth:`to_json` wrote."""
+        doubt = cls()
+        doubt.errors_ = {name: np.array(value["errors"][name], dtype=float) for name in ESTIMATES}
+        doubt.usual_ = np.array(value["usual"], dtype=float)
+        return doubt
+
+
+def unsure_ms(prices: KernelPrices, bags: Collection[Bag]) -> Floats:
+    """What of the sums of bags is not measured, ms by source, ``(n, len(ESTIMATES))``."""
+    kernels = {kernel for bag in bags for kernel in bag}
+    column = {k: ESTIMATES.index(s) for k in kernels if (s := prices.source(k)) in ESTIMATES}
+    known = prices.prices_ms(column)
+    found = np.zeros((len(bags), len(ESTIMATES)))
+    for row, bag in enumerate(bags):
+        for kernel, count in bag.items():
+            if kernel in column:
+                found[row, column[kernel]] += count * known[kernel]
+    return found

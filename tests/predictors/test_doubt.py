@@ -1,0 +1,86 @@
+import json
+
+import numpy as np
+import pytest
+
+from hwnas.kernels import Kernel
+from hwnas.predictors.doubt import Doubt, unsure_ms
+from hwnas.predictors.kernel_model import KernelPrices
+
+
+def dense(channels, out, side=8):
+    return Kernel(
+        "Conv",
+        ("Relu",),
+        (("kernel_shape", (3, 3)), ("pads", (1, 1, 1, 1)), ("strides", (1, 1))),
+        ((1, channels, side, side),),
+        ((out, channels, 3, 3), (out,)),
+        ((1, out, side, side),),
+    )
+
+
+def softmax(tokens):
+    shape = (1, 2, tokens, tokens)
+    return Kernel("Softmax", (), (("axis", -1),), (shape,), (), (shape,))
+
+
+@pytest.fixture(scope="module")
+def prices():
+    rng = np.random.default_rng(0)
+    kernels = {dense(8 * a, 8 * b, s) for a in range(1, 9) for b in range(1, 9) for s in (4, 8)}
+    table = {k.key: k.macs / 2e7 * rng.lognormal(0, 0.05) for k in sorted(kernels, key=str)}
+    return KernelPrices().fit(table)
+
+
+@pytest.fixture(scope="module")
+def doubt(prices):
+    rng = np.random.default_rng(1)
+    keys = sorted(prices.table_)
+    bags = [
+        {Kernel.from_key(keys[i]): 1 + int(rng.integers(3)) for i in rng.choice(len(keys), 8)}
+        for _ in range(40)
+    ]
+    return Doubt().fit(prices, prices.left_out_ms(), bags)
+
+
+def test_a_kernel_left_out_is_priced_without_its_like(prices):
+    left_out = prices.left_out_ms()
+    assert set(left_out) == set(prices.table_)
+    ratios = np.array([left_out[key] / prices.table_[key] for key in left_out])
+    seen = prices.prices_ms([dense(12, 20)])[dense(12, 20)] / (dense(12, 20).macs / 2e7)
+    assert np.abs(np.log(ratios)).mean() > 0.03
+    assert 0.5 < seen < 2
+    few = dict(list(prices.table_.items())[:5])
+    assert KernelPrices().fit(few).left_out_ms() == {}
+
+
+def test_what_is_not_measured_is_told_by_its_source(prices):
+    known, modelled, foreign = dense(8, 8), dense(12, 20), softmax(16)
+    found = unsure_ms(prices, [{known: 2}, {known: 1, modelled: 3}, {foreign: 2}])
+    own = prices.prices_ms([modelled, foreign])
+    expected = [[0, 0], [3 * own[modelled], 0], [0, 2 * own[foreign]]]
+    assert np.allclose(found, expected)
+
+
+def test_intervals_widen_with_the_share_that_is_not_measured(doubt):
+    shares = np.array([[0.0, 0.0], [0.5, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    low, high = doubt.widening(shares, 0.95)
+    assert high[0] == low[0] == 0
+    assert np.allclose(high[2], 2 * high[1])
+    assert (low >= 0).all() and (high >= 0).all()
+    assert low[2] + high[2] > 0 and low[3] + high[3] > 0
+    wider = doubt.widening(shares, 0.99)
+    assert (wider[0] >= low).all() and (wider[1] >= high).all()
+
+
+def test_shares_that_the_fitted_networks_had_too_widen_nothing(prices):
+    bag = {dense(8, 8): 1, dense(12, 20): 1}
+    doubt = Doubt().fit(prices, prices.left_out_ms(), [bag] * 6)
+    assert 0 < doubt.usual_[0] < 1
+    assert doubt.widening(doubt.usual_[None], 0.9)[1][0] == 0
+
+
+def test_saving_keeps_all(doubt):
+    again = Doubt.from_json(json.loads(json.dumps(doubt.to_json())))
+    shares = np.array([[0.3, 0.4]])
+    assert np.array_equal(again.widening(shares, 0.9), doubt.widening(shares, 0.9))
