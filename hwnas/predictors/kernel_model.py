@@ -34,7 +34,7 @@ class KernelPrices:
         self.trees_: BoostedTrees | None = None
         self.families_ = sorted({f"{kernel.op}/{kernel.family}" for kernel in kernels})
         if len(kernels) >= LEAST_KERNELS:
-            self.trees_ = _trees().fit(
+            self.trees_ = BoostedTrees(trees=600, depth=6, rate=0.04).fit(
                 np.array([kernel_features(kernel) for kernel in kernels]),
                 np.log(prices / np.array([kernel_work(kernel) for kernel in kernels])),
             )
@@ -119,10 +119,6 @@ class KernelPrices:
         prices.roofline_ = (per_mega, per_byte, each)
         prices.trees_ = None if value["trees"] is None else BoostedTrees.from_json(value["trees"])
         return prices
-
-
-def _trees() -> BoostedTrees:
-    return BoostedTrees(trees=600, depth=6, rate=0.04)
 
 
 def _cell(kernel: Kernel) -> str:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hwnas.predictors.doubt import ESTIMATES, Doubt, unsure_ms
 from hwnas.predictors.features import SUMS, bag_features, bag_sums
 from hwnas.predictors.kernel_model import KernelPrices
 from hwnas.predictors.parts import LEAST_MS, part_prices
+from hwnas.predictors.prediction import KernelShare, Prediction
 from hwnas.predictors.residual import Residual
 from hwnas.profiles import NetworkBag, ProfiledBags, Records
 
@@ -25,42 +25,6 @@ SCHEMA = 3
 LEAST_NETWORKS = 5
 Floats = NDArray[np.float64]
 Bag = Mapping[Kernel, int]
-
-
-@dataclass(frozen=True)
-class KernelShare:
-    """One kernel's part in a prediction.
-
-    Args:
-        kernel: The kernel.
-        count: How often it occurs.
-        ms: What it costs in all, milliseconds.
-        source: ``table``, ``model`` or ``roofline``.
-    """
-
-    kernel: Kernel
-    count: int
-    ms: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The predicted latency of one model.
-
-    Args:
-        latency_ms: The prediction.
-        low_ms: Lower end of the 90 % interval.
-        high_ms: Upper end.
-        covered: Share of the predicted time that the table or the model prices.
-        kernels: The kernels, dearest first.
-    """
-
-    latency_ms: float
-    low_ms: float
-    high_ms: float
-    covered: float
-    kernels: tuple[KernelShare, ...]
 
 
 class LatencyPredictor:

@@ -85,6 +85,14 @@ class SpacePredictor:
             np.mean([key in predictor.blocks_ms_ for key in bags.keys]) if bags.keys else 0.0
         )
 
+    def table_ms(self, genotypes: Genotypes) -> Floats:
+        """Latencies ``(n,)`` by the table alone: the sum of blocks at the scale of networks."""
+        parts = np.full(len(genotypes), self._predictor.call_ms_)
+        for column in self._bags.block_indices(genotypes).T:
+            parts += self._prices[column]
+        scaled: Floats = parts * np.exp(self._predictor.network_residual_.scale_)
+        return scaled
+
     def predict_ms(self, genotypes: Genotypes) -> Floats:
         """Latencies ``(n,)`` for genotypes ``(n, choices)``."""
         parts, sums, _ = self._gathered(genotypes)

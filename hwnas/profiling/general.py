@@ -125,7 +125,7 @@ def _linear(draw: _Draw) -> Kernel:
     inner, out = draw.channels(4096 if rows == 1 else 1536), draw.channels(4096)
     weights = ((inner, out), (out,)) if rows > 1 else ((out, inner), (out,))
     kept: dict[str, Attribute] = {} if rows > 1 else {"transB": 1}
-    return _kernel("Gemm", ((rows, inner),), weights, ((rows, out),), **kept)
+    return _kernel("Gemm", ((rows, inner),), weights, ((rows, out),), (), **kept)
 
 
 def _tokens(draw: _Draw) -> int:

@@ -75,6 +75,7 @@ def test_the_slot_table_adds_up_to_the_sum_of_blocks(fitted):
     for row, own in zip(bags.block_indices(genotypes), total, strict=True):
         parts = prices[row[row >= 0]].sum()
         assert own == pytest.approx((predictor.call_ms_ + parts) * scale)
+    assert pricer.table_ms(genotypes) == pytest.approx(total)
 
 
 def test_bounds_hold_for_left_out_networks(fitted):
