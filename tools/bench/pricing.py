@@ -2,8 +2,8 @@
 
 python tools/bench/pricing.py DEVICE SPACE > docs/figures/pricing.json
 
-By the table alone, with the residual, with residual and interval, each for COUNT genotypes at once and
-for one; and an ONNX file, from the parsed model to the price, beside its number of nodes.
+By the table alone, with the residual, with residual and interval, each for COUNT genotypes at
+once and for one; and an ONNX file, from the parsed model to the price, beside its number of nodes.
 """
 
 import json
