@@ -6,7 +6,7 @@ For every space of every profile: networks that were judged from the start, with
 fitted on at most MOST others of each space; the same over SPLITS random splits, with the share of
 the left-out networks within the intervals; kernels left out of the kernel model, by family and
 price. For profiles with several spaces also each space left out: neither its networks nor
-parts that only it has are fitted on. Baselines are fitted on the same networks.
+parts that only it has are fitted on; kernels of all kinds that were drawn at random are. Baselines are fitted on the same networks.
 """
 
 import json
@@ -20,13 +20,17 @@ import numpy as np
 
 from hwnas.kernels import Kernel
 from hwnas.predictors import LatencyPredictor, evaluate, noise_floor_pct
+from hwnas.predictors.features import bag_features
 from hwnas.predictors.kernel_model import KernelPrices
 from hwnas.profiles import DeviceProfile, NetworkBag, ProfiledBags, Records
 from hwnas.profiling.bags import profiled_bags
+from hwnas.profiling.general import general_kernels
 
 MOST = 40
 SPLITS = 20
 FOLDS = 5
+GENERAL = 800
+"""General kernels of profiles with several spaces, at most."""
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 PRICES_MS = (0.0, 0.005, 0.02, 0.1, float("inf"))
 
@@ -125,6 +129,11 @@ def without(space: str, records: Records, bags: ProfiledBags) -> dict[str, Any]:
     """Accuracy on a space of which nothing was fitted on that others do not share."""
     others = {key for item in bags.networks if item.space != space for key in item.blocks}
     shared = {kernel.key for key in others for kernel in bags.block_kernels[key]}
+    # Kernels of all kinds that were drawn, but for those that by chance are the family's.
+    theirs = {key for item in bags.networks if item.space == space for key in item.blocks}
+    shared |= {kernel.key for kernel in general_kernels(GENERAL, 0)} - {
+        kernel.key for key in theirs for kernel in bags.block_kernels[key]
+    }
     own = [
         item
         for item in records.observations
@@ -142,6 +151,15 @@ def without(space: str, records: Records, bags: ProfiledBags) -> dict[str, Any]:
     return {
         **evaluate(predictor, left),
         "coverage_pct": round(float(100 * np.mean((low <= logs) & (logs <= high))), 1),
+        "half_width_pct": round(float(100 * np.median(np.expm1((high - low) / 2))), 1),
+        "novelty": round(
+            float(
+                predictor.network_residual_.novelty_.of(
+                    bag_features(predictor.network_sums(asked, left)[1])
+                ).mean()
+            ),
+            3,
+        ),
     }
 
 
