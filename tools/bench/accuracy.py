@@ -6,7 +6,8 @@ For every space of every profile: networks that were judged from the start, with
 fitted on at most MOST others of each space; the same over SPLITS random splits, with the share of
 the left-out networks within the intervals; kernels left out of the kernel model, by family and
 price. For profiles with several spaces also each space left out: neither its networks nor
-parts that only it has are fitted on; kernels of all kinds that were drawn at random are. Baselines are fitted on the same networks.
+parts that only it has are fitted on; kernels of all kinds that were drawn at random are.
+Baselines are fitted on the same networks.
 """
 
 import json
