@@ -67,21 +67,27 @@ def corrected(item: Observation, factor: float) -> Observation:
 
 
 def _joined(logs: dict[str, dict[str, float]]) -> list[list[str]]:
-    """Sessions in groups that networks join, one after another."""
-    seen = defaultdict(list)
-    for session, own in logs.items():
-        for key in own:
-            seen[key].append(session)
-    shared = {key for key, sessions in seen.items() if len(sessions) > 1}
-    left = {s for s, own in logs.items() if len(shared & set(own)) >= LEAST}
+    """Sessions that share enough networks, in groups that networks join, one after another."""
+    left = set(logs)
+    while True:
+        seen = defaultdict(list)
+        for session in left:
+            for key in logs[session]:
+                seen[key].append(session)
+        shared = {key for key, sessions in seen.items() if len(sessions) > 1}
+        enough = {s for s in left if len(shared & set(logs[s])) >= LEAST}
+        if enough == left:
+            break
+        # One that leaves may have been the only other one that saw a network.
+        left = enough
     groups = []
     while left:
         group, border = set[str](), {min(left)}
         while border:
             group |= border
             keys = {key for session in border for key in logs[session]}
-            border = {s for key in keys for s in seen[key] if s in left} - group
-        left -= group
+            border = {s for key in keys for s in seen[key]} - group
+        left = left - group
         groups.append(sorted(group))
     return groups
 

@@ -74,8 +74,11 @@ def test_a_disturbed_process_is_not_corrected_but_unstable():
         [observed(f"network:{i}", f"s{s}", 1.0, canary=0.3) for i in range(9) for s in range(3)],
         [observed(f"network:{i}", f"s{s}", 1.0, accepted=1) for i in range(9) for s in range(3)],
         [observed(f"network:{i}", f"s{i // 5}", 1.0) for i in range(20)],
+        # What two share with a third that sees little besides is not enough for any of them.
+        [observed(f"network:{i}", f"s{s}", 1.0) for s in (0, 1) for i in range(6 * s, 6 * s + 6)]
+        + [observed(f"network:{i}", "s2", 1.0) for i in (0, 6, 7)],
     ],
-    ids=["none", "few", "parts", "slow canary", "few visits", "nothing shared"],
+    ids=["none", "few", "parts", "slow canary", "few visits", "nothing shared", "chain"],
 )
 def test_where_nothing_tells_a_factor_there_is_none(items):
     assert session_factors(items, CANARY) == {}
