@@ -15,6 +15,9 @@ Bag = Mapping[Kernel, int]
 ESTIMATES = ("model", "roofline")
 """Sources of prices that are not measured."""
 
+LEAST = (0.0, float(np.log(2)))
+"""What is doubted of each at least: an operator of a kind that nobody measured may be anything."""
+
 
 class Doubt:
     """How far off sums are whose kernels are priced without having been measured.
@@ -73,8 +76,8 @@ class Doubt:
 
         def side(sign: int) -> Floats:
             wide = [
-                max(0.0, conformal_quantile(sign * self.errors_[name], quantile))
-                for name in ESTIMATES
+                max(least, conformal_quantile(sign * self.errors_[name], quantile))
+                for name, least in zip(ESTIMATES, LEAST, strict=True)
             ]
             found: Floats = excess @ np.array(wide)
             return found

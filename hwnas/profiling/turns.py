@@ -140,6 +140,10 @@ class Turns:
             return self._network_turn(networks, counts)
         return self._bases_left(records, counts)
 
+    def networks_left(self, records: Records) -> bool:
+        """Whether networks are still to be measured."""
+        return bool(self._least_seen(Counter(records.session_counts()) + self._passed))
+
     def _least_seen(self, counts: Mapping[str, int]) -> list[PlannedNetwork]:
         """The networks of the next visit; none where all were seen often enough.
 

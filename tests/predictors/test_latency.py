@@ -12,9 +12,11 @@ from hwnas.runtimes.sim_engine import model_ns
 from hwnas.spaces import space
 
 
-@pytest.fixture
-def fitted(sim):
-    records = DeviceProfile.open("sim").read()
+@pytest.fixture(scope="module")
+def fitted(measured):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWNAS_PROFILES", str(measured))
+        records = DeviceProfile.open("sim").read()
     bags = profiled_bags(records, "simulated")
     return LatencyPredictor().fit(records, bags), records, bags
 
@@ -120,7 +122,7 @@ def test_too_little_is_refused_with_advice(tmp_path, fitted):
     with pytest.raises(ProfileError, match="fit again"):
         LatencyPredictor.load(tmp_path / "broken.json")
     (tmp_path / "newer.json").write_text('{"schema":99}')
-    with pytest.raises(ProfileError, match="schema 99, this hwnas knows 2: fit again"):
+    with pytest.raises(ProfileError, match="schema 99, this hwnas knows 3: fit again"):
         LatencyPredictor.load(tmp_path / "newer.json")
     with pytest.raises(ProfileError, match="no fitted predictor"):
         LatencyPredictor.load(tmp_path / "none.json")

@@ -48,6 +48,8 @@ def of_space(records: Records, space: str) -> dict[str, Any]:
         and item.session in factors
         and records.definitions.get(item.key, {}).get("space") == space
     ]
+    if not own:  # no process shares enough networks with another
+        return {"processes": 0}
     logs = [np.log(factors[name]) for name in sorted({item.session for item in own})]
     return {
         "networks": len({item.key for item in own}),
