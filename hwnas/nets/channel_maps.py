@@ -39,7 +39,6 @@ class ChannelMaps:
         matched: Counterparts,
         weights: Mapping[str, Tensor],
     ) -> None:
-        self._shapes = (parent, child)
         self.parent = ChannelClasses(parent)
         identities = {name for name, role in matched.roles.items() if role is Role.IDENTITY}
         self.child = ChannelClasses(child, identities)

@@ -135,7 +135,7 @@ class _Heir:
             self.parent.architecture.digest,
             same,
             self.inherited / max(1, self.child.architecture.parameters),
-            tuple(self.reasons),
+            () if same else tuple(self.reasons),
         )
 
     def _play(self, node: Wired, role: Role) -> None:

@@ -192,7 +192,11 @@ class WeightStore:
             raise StorageError(
                 f"'{path}' does not say whose weights it holds. Delete it to train anew."
             ) from error
-        if not fits or digest != path.name.removesuffix(SUFFIX):
+        if not fits:
+            raise StorageError(
+                f"'{path}' holds something else than weights. Delete it to train anew."
+            )
+        if digest != path.name.removesuffix(SUFFIX):
             raise StorageError(
                 f"'{path}' holds weights of architecture {digest}, not what its name says. "
                 "Delete it to train anew."

@@ -1,4 +1,4 @@
-"""Fixtures: networks whose every number matters, and how far two networks are apart."""
+"""Fixtures: networks whose every number matters, and how far two networks are deviation."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def trained():
 
 
 @pytest.fixture
-def apart():
+def deviation():
     """The largest difference of the outputs of two networks, by the largest output, at least 1."""
 
     def measure(left, right, seed=0):

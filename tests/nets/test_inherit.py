@@ -43,12 +43,12 @@ def grows(own, parent, child):
     return after[name] < before[name] if kind == "groups" else after[name] > before[name]
 
 
-def check(parent, network, found, apart):
+def check(parent, network, found, deviation):
     """The report is true: no more is promised than is kept, and no less."""
     assert 0 <= found.share <= 1
     assert found.preserved == (not found.reasons)
     if parent.architecture.input_shape == network.architecture.input_shape:
-        assert (apart(parent, network) <= TOLERANCE) == found.preserved, found
+        assert (deviation(parent, network) <= TOLERANCE) == found.preserved, found
     else:
         assert not found.preserved and "it takes images" in found.reasons[0]
         with torch.no_grad():
@@ -57,7 +57,7 @@ def check(parent, network, found, apart):
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_children_that_grew_compute_what_their_parent_does(name, trained, apart):
+def test_children_that_grew_compute_what_their_parent_does(name, trained, deviation):
     own = small(name)
     rng = np.random.default_rng(0)
     grown = 0
@@ -66,7 +66,7 @@ def test_children_that_grew_compute_what_their_parent_does(name, trained, apart)
         moves = own.neighbours(genes)
         for i in rng.permutation(len(moves))[:10]:
             network, found = inherit(parent, own.decode(moves[i]), seed=seed)
-            check(parent, network, found, apart)
+            check(parent, network, found, deviation)
             if grows(own, genes, moves[i]):
                 grown += 1
                 assert found.preserved, (own.values(genes), own.values(moves[i]), found)
@@ -75,7 +75,7 @@ def test_children_that_grew_compute_what_their_parent_does(name, trained, apart)
 
 
 @pytest.mark.parametrize("name", [*CONVOLUTIONAL, "vit-32", "nasbench201"])
-def test_any_relative_is_inherited_from_and_the_report_is_true(name, trained, apart):
+def test_any_relative_is_inherited_from_and_the_report_is_true(name, trained, deviation):
     own = small(name)
     rng = np.random.default_rng(1)
     genes = own.sample(rng, 4, over="choices")
@@ -85,7 +85,7 @@ def test_any_relative_is_inherited_from_and_the_report_is_true(name, trained, ap
         parent = trained(own.decode(before), seed)
         kept = {key: value.clone() for key, value in parent.state_dict().items()}
         network, found = inherit(parent, own.decode(after), seed=seed)
-        check(parent, network, found, apart)
+        check(parent, network, found, deviation)
         assert found.parent == parent.architecture.digest
         state = parent.state_dict()
         assert all(torch.equal(value, state[key]) for key, value in kept.items())
@@ -117,11 +117,11 @@ def test_a_child_of_the_same_architecture_is_a_copy(name, trained):
         ({"patch": 8}, {"patch": 4}, False),
     ],
 )
-def test_transformers(before, after, preserved, trained, apart):
+def test_transformers(before, after, preserved, trained, deviation):
     own = small("vit-32")
     parent = trained(own.decode(own.encode(before)))
     network, found = inherit(parent, own.decode(own.encode(after)))
-    check(parent, network, found, apart)
+    check(parent, network, found, deviation)
     assert found.preserved == preserved
 
 
@@ -138,11 +138,11 @@ NONE, SKIP, SMALL, LARGE, POOL = range(5)
         ((LARGE, NONE, NONE, NONE, SMALL, NONE), (LARGE, NONE, NONE, SKIP, SMALL, NONE), False),
     ],
 )
-def test_cells(before, after, preserved, trained, apart):
+def test_cells(before, after, preserved, trained, deviation):
     own = small("nasbench201")
     parent = trained(own.decode(before))
     network, found = inherit(parent, own.decode(after))
-    check(parent, network, found, apart)
+    check(parent, network, found, deviation)
     assert found.preserved == preserved
 
 
@@ -168,15 +168,15 @@ def test_cells(before, after, preserved, trained, apart):
         ),
     ],
 )
-def test_many_moves_at_once(before, after, trained, apart):
+def test_many_moves_at_once(before, after, trained, deviation):
     own = small("mobilenet-32")
     parent = trained(own.decode(own.encode(before)))
     network, found = inherit(parent, own.decode(own.encode(after)))
-    check(parent, network, found, apart)
+    check(parent, network, found, deviation)
     assert found.preserved
 
 
-def test_in_double_precision_the_difference_is_rounding(trained, apart):
+def test_in_double_precision_the_difference_is_rounding(trained, deviation):
     own = small("resnet-32")
     parent = trained(own.decode(own.encode({"stage1.groups": 8, "width": 0.5}))).double()
     child = own.decode(own.encode({"width": 1.0, "stage2.depth": 3, "stage3.ratio": 0.5}))
@@ -235,11 +235,11 @@ def test_a_new_plain_block_changes_little_in_training(trained):
     assert change < 0.5
 
 
-def test_a_deleted_block_leaves_the_rest_its_weights(trained, apart):
+def test_a_deleted_block_leaves_the_rest_its_weights(trained, deviation):
     own = small("mobilenet-32")
     parent = trained(own.decode(own.encode({"stage2.depth": 3})))
     network, found = inherit(parent, own.decode(own.encode({"stage2.depth": 2})))
-    check(parent, network, found, apart)
+    check(parent, network, found, deviation)
     assert found.share == 1 and not found.preserved
 
 

@@ -161,7 +161,7 @@ def change(store, edit):
         ),
         (lambda state: state["network"].popitem(), "is missing instead of"),
         (lambda state: state["network"].update(extra=torch.zeros(1)), "instead of not there"),
-        (lambda state: state["network"].update(extra=1), "not what its name says"),
+        (lambda state: state["network"].update(extra=1), "something else than weights"),
         (lambda state: state.update(schema=2), "schema 2, this hwnas reads 1"),
         (lambda state: state.pop("architecture"), "does not say whose weights"),
         (lambda state: state.pop("note"), "does not say whose weights"),
