@@ -136,9 +136,14 @@ class InheritEstimator:
         relative = self.store.nearest(architecture)
         parent = None if relative is None else self.store.load(relative)
         if relative is None or parent is None:
-            nothing = {"parent": None, "preserved": False, "share": 0.0, "reasons": []}
-            network = Network(architecture, seed=recipe.seed)
-            return network, recipe, nothing | {"lineage_epochs": 0.0}
+            nothing: dict[str, Any] = {
+                "parent": None,
+                "preserved": False,
+                "share": 0.0,
+                "reasons": [],
+                "lineage_epochs": 0.0,
+            }
+            return Network(architecture, seed=recipe.seed), recipe, nothing
         network, found = inherit(parent, architecture, seed=recipe.seed)
         note = self.store.note(relative) or {}
         before = float(note.get("provenance", {}).get("lineage_epochs", 0.0))

@@ -90,9 +90,7 @@ class ChannelClasses:
         found: Indices = self._classes[start:end]
         return found
 
-    def _ties(
-        self, node: Wired, identities: Collection[str]
-    ) -> Iterator[tuple[Indices, Indices]]:
+    def _ties(self, node: Wired, identities: Collection[str]) -> Iterator[tuple[Indices, Indices]]:
         """Channels of the output and the ones of an input that are theirs."""
         output, inputs = self.of(node.name), [self.of(name) for name in node.inputs]
         match node.layer:

@@ -145,9 +145,7 @@ def _keep_groups(old: _Marks, new: _Marks, node: Wired, other: Wired) -> None:
     for marks, own in ((old, other), (new, node)):
         for end, tensor in (("in", own.inputs[0]), ("out", own.name)):
             size = len(marks.classes.of(tensor)) // groups
-            marks.keep(
-                tensor, [(other.name, end, i // size) for i in range(size * groups)]
-            )
+            marks.keep(tensor, [(other.name, end, i // size) for i in range(size * groups)])
 
 
 def _keep_heads(old: _Marks, new: _Marks, node: Wired, other: Wired) -> None:

@@ -81,12 +81,15 @@ def inherit(
     """
     if not 0 <= spread < 1:
         raise SpecError(f"inherit: spread must be 0 to below 1, received {spread}")
-    network = Network(child, seed=seed).to(next(parent.parameters()))
+    like = next(parent.parameters())
+    network = Network(child, seed=seed).to(like)
     heir = _Heir(parent, network, Sharing(spread, seed))
     for node in heir.child.nodes:
         heir.visit(node)
-    network.train(parent.training)
-    return network, heir.inheritance()
+    if not heir.inherited:
+        # Nothing to be added to: zeros and identities would be all that is left of a parent.
+        network = Network(child, seed=seed).to(like)
+    return network.train(parent.training), heir.inheritance()
 
 
 class _Heir:
@@ -147,9 +150,7 @@ class _Heir:
         if role is Role.IDENTITY:
             moments = None
             if node.parameter_shapes:
-                moments = expected_moments(
-                    self.child, self.matched.roles, self.new, node.inputs[0]
-                )
+                moments = expected_moments(self.child, self.matched.roles, self.new, node.inputs[0])
             _write(fresh, identity_values(node, fresh, moments))
         known = [name for name in node.inputs if name in self.matched.tensors]
         if all(name in self.factors for name in known):
@@ -190,7 +191,9 @@ class _Heir:
         if reads != other.inputs and not (
             isinstance(node.layer, Add) and reads == other.inputs[::-1]
         ):
-            return f"it reads what stands for {', '.join(reads)} instead of {', '.join(other.inputs)}"
+            return (
+                f"it reads what stands for {', '.join(reads)} instead of {', '.join(other.inputs)}"
+            )
         pairs = [*zip(node.inputs, reads, strict=True), (node.name, other.name)]
         if not all(self.maps.sound(*pair) for pair in pairs):
             return "a channel stands in it twice"
@@ -224,9 +227,7 @@ class _Heir:
 
 def _values(network: Network) -> dict[str, Tensor]:
     """Parameters and running statistics by ``<layer>.<name>``, themselves and no copies."""
-    return {
-        name.removeprefix(_PREFIX): value for name, value in network.state_dict().items()
-    }
+    return {name.removeprefix(_PREFIX): value for name, value in network.state_dict().items()}
 
 
 def _of(node: Wired, values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -35,8 +35,7 @@ def test_outputs_are_within_their_bounds(layer, bounds):
     low, high = bounds
     generator = torch.Generator().manual_seed(0)
     images = [
-        low + (high - low) * torch.rand(4, 4, 6, 6, generator=generator)
-        for _ in range(layer.arity)
+        low + (high - low) * torch.rand(4, 4, 6, 6, generator=generator) for _ in range(layer.arity)
     ]
     output = apply_layer(layer, images, {})
     lowest, highest = bounded(layer, [bounds] * layer.arity)

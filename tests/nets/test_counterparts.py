@@ -32,9 +32,7 @@ def test_equal_networks_are_matched_layer_by_layer():
 
 def test_a_plain_layer_is_inserted_as_the_identity_behind_relu():
     found = matched((conv(), HEAD), (conv(), conv(), HEAD))
-    assert roles(found) == dict.fromkeys(
-        ("1.conv.conv", "1.conv.bn", "1.conv.act"), Role.IDENTITY
-    )
+    assert roles(found) == dict.fromkeys(("1.conv.conv", "1.conv.bn", "1.conv.act"), Role.IDENTITY)
     assert found.tensors["1.conv.act"] == "0.conv.act"
     assert found.nodes["2.linear"].name == "1.linear"
 

@@ -79,9 +79,7 @@ def test_any_relative_is_inherited_from_and_the_report_is_true(name, trained, de
     own = small(name)
     rng = np.random.default_rng(1)
     genes = own.sample(rng, 4, over="choices")
-    for seed, (before, after) in enumerate(
-        zip(genes, own.mutate(rng, genes, 0.2), strict=True)
-    ):
+    for seed, (before, after) in enumerate(zip(genes, own.mutate(rng, genes, 0.2), strict=True)):
         parent = trained(own.decode(before), seed)
         kept = {key: value.clone() for key, value in parent.state_dict().items()}
         network, found = inherit(parent, own.decode(after), seed=seed)

@@ -31,10 +31,7 @@ def test_layers_that_nothing_depends_on_are_left_out(monkeypatch):
 def test_parameters_are_those_of_the_architecture():
     own = space("vit-32")
     architecture = own.decode([0] * own.length)
-    counts = [
-        len(node.parameter_shapes)
-        for node in Wiring.of(architecture).nodes
-    ]
+    counts = [len(node.parameter_shapes) for node in Wiring.of(architecture).nodes]
     assert sum(counts) == sum(len(item.graph.parameter_shapes) for item in architecture.placed)
 
 

@@ -15,7 +15,6 @@ from hwnas.training import WeightStore
 from hwnas.training.checkpoint import load_state, save_state
 
 
-
 def architecture(channels=4, blocks=1, classes=2, size=8):
     conv = BlockSpec.of("conv", channels=channels, kernel=3, stride=1, activation="relu")
     head = BlockSpec.of("classifier", classes=classes)
@@ -85,7 +84,7 @@ def test_what_was_longest_not_used_goes_when_there_is_too_much(tmp_path):
         os.utime(store.path(item), (time.time() - age,) * 2)
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert store.load(items[0]) is not None
-    bounded = WeightStore(tmp_path, limit_bytes=size + 100)
+    bounded = WeightStore(tmp_path, limit_bytes=size + 2000)
     bounded.save(Network(architecture(7)), {})
     kept = {item.digest for item in bounded.architectures()}
     # The second was used last the longest ago.
