@@ -1,13 +1,19 @@
 """What children inherit, and what it is worth on digits.
 
 .venv/bin/python tools/bench/inherit.py moves > docs/figures/inherit_moves.json
+.venv/bin/python tools/bench/inherit.py norms > docs/figures/inherit_norms.json
 .venv/bin/python tools/bench/inherit.py worth > docs/figures/inherit_worth.json
 
 ``moves``: PARENTS random networks of each space with weights and statistics as trained ones
 have them. All neighbours of each (one choice changed), and MUTANTS mutants (each gene redrawn
-with a probability of 0.1, as evolution does): how many compute what their parent does, by
-what moved and in which direction; the worst deviation of those that say so and the least of
-those that do not, as shares of the largest logit (at least 1), float32.
+with a probability of 0.1, as evolution does), where they are other architectures: how many
+compute what their parent does, by what moved and in which direction; the worst deviation of
+those that say so and the least of those that do not, as shares of the largest logit (at
+least 1), float32.
+
+``norms``: blocks are added that are the identity, to networks whose running statistics are
+those of the batch. By how much the logits then change in training mode, as a share of their
+spread, with the moments that new norms expect and with those of a new network.
 
 ``worth``: PAIRS random parents of each of two spaces are trained for LONG epochs on digits.
 A mutant of each is trained for SHORT epochs from scratch and from its parent's weights, at
@@ -18,6 +24,8 @@ short trainings are to foretell. Mean validation accuracy; mean absolute differe
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +49,10 @@ SPACES = (
 PARENTS, MUTANTS = 6, 20
 PAIRS, SHORT, LONG = 6, 2, 8
 RATES = (0.1, 0.3, 1.0)
+ADDED = {
+    "mobilenetv1-32": ({"stage1.depth": 3}, {"stage3.depth": 2}),
+    "shufflenet-32": ({"stage2.depth": 3},),
+}
 
 
 def trained(architecture: Architecture, seed: int) -> Network:
@@ -118,12 +130,48 @@ def moves() -> dict[str, Any]:
         for seed, genes in enumerate(own.sample(rng, PARENTS, over="choices").tolist()):
             parent = trained(own.decode(genes), seed)
             for move in own.neighbours(genes):
-                child, told = inherit(parent, own.decode(move), seed=seed)
-                neighbours.add(moved(own, genes, move), parent, child, told)
+                architecture = own.decode(move)
+                if architecture != parent.architecture:
+                    child, told = inherit(parent, architecture, seed=seed)
+                    neighbours.add(moved(own, genes, move), parent, child, told)
             for mutant in own.mutate(rng, np.array([genes] * MUTANTS), 0.1).tolist():
-                child, told = inherit(parent, own.decode(mutant), seed=seed)
-                mutants.add("all", parent, child, told)
+                architecture = own.decode(mutant)
+                if architecture != parent.architecture:
+                    child, told = inherit(parent, architecture, seed=seed)
+                    mutants.add("all", parent, child, told)
         found[name] = {"neighbours": neighbours.result(), "mutants": mutants.result()}
+    return found
+
+
+@contextmanager
+def new_moments() -> Iterator[None]:
+    """New norms expect a mean of 0 and a variance of 1."""
+    module = sys.modules["hwnas.nets.inherit"]
+    kept = module.expected_moments
+    module.expected_moments = lambda *_: None
+    try:
+        yield
+    finally:
+        module.expected_moments = kept
+
+
+@torch.no_grad()
+def norms() -> dict[str, Any]:
+    """How much blocks that are the identity change in training."""
+    found: dict[str, Any] = {}
+    images = torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for name, added in ADDED.items():
+        own = space(f"{name}:image_size=16")
+        parent = trained(own.decode(own.encode({})), 0).train()
+        for _ in range(60):
+            before = parent(images)
+        spread = (before - before.mean(0)).norm()
+        for values in added:
+            child = own.decode(own.encode(values))
+            expected = (inherit(parent, child)[0](images) - before).norm() / spread
+            with new_moments():
+                new = (inherit(parent, child)[0](images) - before).norm() / spread
+            found[f"{name} {values}"] = {"expected": float(expected), "of a new one": float(new)}
     return found
 
 
@@ -164,4 +212,4 @@ def worth() -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps({"moves": moves, "worth": worth}[sys.argv[1]](), indent=1))
+    print(json.dumps({"moves": moves, "norms": norms, "worth": worth}[sys.argv[1]](), indent=1))
