@@ -199,9 +199,10 @@ def worth() -> dict[str, Any]:
                 rows[f"inherited, rate {rate}"].append(result.accuracy)
             rows["share"].append(told.share)
             rows["preserved"].append(float(told.preserved))
-        found[name] = {
+        inherited = {label: rows.pop(label) for label in ("share", "preserved")}
+        found[name] = inherited | {
             label: {
-                "values": [round(value, 4) for value in values],
+                "accuracies": [round(value, 4) for value in values],
                 "mean": float(np.mean(values)),
                 "difference_to_long": float(np.abs(np.subtract(values, rows["long"])).mean()),
             }
