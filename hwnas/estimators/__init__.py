@@ -1,6 +1,7 @@
 """Accuracy estimators behind one protocol: training from scratch, zero-shot scores, paths."""
 
 from hwnas.estimators.base import AccuracyEstimator, Budget, Estimate
+from hwnas.estimators.inherit import InheritEstimator
 from hwnas.estimators.paths import PathTrainer
 from hwnas.estimators.registry import ESTIMATORS, estimator
 from hwnas.estimators.scratch import ScratchEstimator
@@ -11,6 +12,7 @@ __all__ = [
     "AccuracyEstimator",
     "Budget",
     "Estimate",
+    "InheritEstimator",
     "PathTrainer",
     "ScratchEstimator",
     "estimator",

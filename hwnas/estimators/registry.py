@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from hwnas.errors import UnknownNameError
 from hwnas.estimators.base import AccuracyEstimator
+from hwnas.estimators.inherit import InheritEstimator
 from hwnas.estimators.naswot import NaswotScore
 from hwnas.estimators.scratch import ScratchEstimator
 from hwnas.estimators.size import MacsScore, ParametersScore
@@ -13,6 +14,7 @@ from hwnas.training.recipe import Recipe
 
 ESTIMATORS: dict[str, Callable[[ImageData, Recipe, int], AccuracyEstimator]] = {
     "scratch": lambda data, recipe, seed: ScratchEstimator(data, recipe),
+    "inherit": lambda data, recipe, seed: InheritEstimator(data, recipe),
     "synflow": lambda data, recipe, seed: SynflowScore(seed=seed),
     "naswot": lambda data, recipe, seed: NaswotScore(data, seed=seed),
     "parameters": lambda data, recipe, seed: ParametersScore(),
