@@ -97,6 +97,8 @@ def score(
         print_json(result)
     else:
         show(result)
+        for name, verdict in result.get("learned", {}).items():
+            output.print(f"{name}: {verdict}", soft_wrap=True)
 
 
 def _of_table(

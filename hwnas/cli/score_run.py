@@ -164,7 +164,7 @@ class ScoreRun:
             )
         costs = values[BASELINE] if self.latencies_ms is None else self.latencies_ms
         values = {name: own[judged] for name, own in values.items()}
-        verdicts = self._learn(values, seconds, [self.sample[i] for i in judged], truth[judged])
+        predictors = self._learn(values, seconds, [self.sample[i] for i in judged], truth[judged])
         rows = scoreboard(
             values,
             truth[judged],
@@ -172,7 +172,8 @@ class ScoreRun:
             bands=cost_bands(costs[judged]),
             seed=self.request.seed,
         )
-        said = warnings_of(rows) + [f"{name}: {text}" for name, text in verdicts.items()]
+        said = warnings_of(rows)
+        said += [f"{name}: {own.verdict_}" for name, own in predictors.items() if not own.trusted]
         result = {
             "n": len(judged),
             "reference": self.request.reference,
@@ -187,7 +188,7 @@ class ScoreRun:
             "best": float(truth[judged].max()),
             "worst": float(truth[judged].min()),
             "reference_seconds_per_architecture": reference_s,
-            "learned": verdicts,
+            "learned": {name: own.verdict_ for name, own in predictors.items()},
             "warnings": said,
             "seconds": round(time.monotonic() - begin, 1),
         }
@@ -231,9 +232,10 @@ class ScoreRun:
         seconds: dict[str, float],
         sample: Sequence[Sampled],
         truth: Floats,
-    ) -> dict[str, str]:
+    ) -> dict[str, LearnedPredictor]:
         """Add the learned predictors' columns, each architecture by folds without it."""
-        verdicts, made = {}, dict(values)
+        predictors: dict[str, LearnedPredictor] = {}
+        made = dict(values)
         for name in self.learned:
             shown = {key: own for key, own in made.items() if key not in LEARNED[name]}
             samples = [
@@ -245,8 +247,8 @@ class ScoreRun:
             spent = time.perf_counter() - begin
             values[name] = predictor.out_of_fold_
             seconds[name] = spent / len(sample) + sum(seconds[key] for key in shown)
-            verdicts[name] = predictor.verdict_
-        return verdicts
+            predictors[name] = predictor
+        return predictors
 
 
 def _mean(values: Sequence[float]) -> float:
