@@ -86,7 +86,7 @@ class Features:
         shared = set.intersection(*(set(sample.scores) for sample in samples))
         self.scores_ = tuple(sorted(shared))
         named = [self._named(sample) for sample in samples]
-        union = sorted(set().union(*named))
+        union = sorted(set[str]().union(*named))
         columns = {
             name: column
             for name, column in zip(union, _matrix(named, union).T, strict=True)

@@ -226,23 +226,23 @@ class LearnedPredictor:
         found.model_ = READERS[found.chosen_](value["model"])
         return found
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the fitted predictor as JSON, whole or not at all.
 
         Raises:
             StorageError: The disk is full or not writable.
         """
-        write_text(path, json.dumps(self.to_json()) + "\n")
+        write_text(Path(path), json.dumps(self.to_json()) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> "LearnedPredictor":
+    def load(cls, path: Path | str) -> "LearnedPredictor":
         """The predictor that :meth:`save` wrote.
 
         Raises:
             RequestError: The file is missing, broken or of another kind.
         """
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(Path(path).read_text(encoding="utf-8"))
             if not isinstance(value, dict):
                 raise TypeError("no object")
             return cls.from_json(value)

@@ -9,7 +9,7 @@ from hwnas.estimators.encoding import Sample
 from hwnas.spaces.space import SearchSpace
 
 
-def read_trials(path: Path, space: SearchSpace) -> tuple[list[Sample], list[float]]:
+def read_trials(path: Path | str, space: SearchSpace) -> tuple[list[Sample], list[float]]:
     """What the trials of a search's journal were, and the accuracies that they reached.
 
     A torn last line, which a run that was cut off leaves, is passed over; a trial that
@@ -28,6 +28,7 @@ def read_trials(path: Path, space: SearchSpace) -> tuple[list[Sample], list[floa
             by different estimators.
         StorageError: It cannot be read.
     """
+    path = Path(path)
     try:
         payload = path.read_bytes()
     except FileNotFoundError as error:
