@@ -98,8 +98,7 @@ class ScoreRun:
         seed = self.request.seed + 1
         recipe = Recipe(epochs=self.request.epochs, seed=seed)
         judges: dict[str, tuple[AccuracyEstimator, Budget]] = {
-            name: (estimator(name, self.data, recipe=recipe, seed=seed), Budget())
-            for name in names
+            name: (estimator(name, self.data, recipe=recipe, seed=seed), Budget()) for name in names
         }
         reference = estimator(
             self.request.reference, self.data, recipe=self.recipe, seed=self.request.seed
@@ -202,7 +201,8 @@ class ScoreRun:
             known = [Record.from_json(item["estimate"]) for item in events if "estimate" in item]
         except (KeyError, TypeError, ValueError) as error:
             raise RequestError(
-                f"'{self.request.folder}' holds a broken estimate ({error}); give another --run folder"
+                f"'{self.request.folder}' holds a broken estimate ({error}); "
+                "give another --run folder"
             ) from error
         with progress(f"{len(self.sample)} architectures") as bar:
 

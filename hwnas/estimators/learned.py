@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from hwnas.errors import HwnasError, RequestError, UnknownNameError
 from hwnas.estimators.base import AccuracyEstimator, Budget, Estimate
@@ -23,8 +24,12 @@ LEAST_TRIALS = 8
 FOLDS = 5
 
 GAIN = 0.95
-"""A model must bring the error on trials left out below this share of the mean's error;
-with a few trials, some model is a little nearer by chance alone."""
+"""A model must bring the error on trials left out below this share of the mean's error …"""
+
+SURE = 0.975
+"""… and be nearer than the mean by more than chance gives at this level (a paired t-test of
+squared errors, one-sided; a half of 0.05 because two models are tried)."""
+
 
 MOST_FOR_PROCESS = 1000
 """Trials up to which the Gaussian process is tried: its time grows with their third power."""
@@ -95,7 +100,7 @@ class LearnedPredictor:
                 f"a learned predictor needs at least {LEAST_TRIALS} trials with an accuracy; "
                 f"received {self.trials_}; train more architectures"
             )
-        own, accuracy = [samples[index] for index in known], given[known]
+        own, accuracy = [samples[index] for index in known.tolist()], given[known]
         self.features_ = Features().fit(own, self._early(own, accuracy))
         rows = self.features_.transform(own)
         self.mean_, self.scale_ = float(accuracy.mean()), float(accuracy.std()) or 1.0
@@ -135,7 +140,9 @@ class LearnedPredictor:
             for name, (mean, _) in found.items()
         }
         best = min(errors, key=lambda name: errors[name])
-        self.chosen_ = best if errors[best] < GAIN * errors[MEAN] else MEAN
+        gains = (found[MEAN][0] - target) ** 2 - (found[best][0] - target) ** 2
+        clear = errors[best] < GAIN * errors[MEAN] and _above_nothing(gains)
+        self.chosen_ = best if clear else MEAN
         self.errors_ = {name: self.scale_ * error for name, error in errors.items()}
         mean, variance = found[self.chosen_]
         squares = (mean - target) ** 2
@@ -253,6 +260,12 @@ class LearnedPredictor:
             raise RequestError(
                 f"'{path}' is no learned predictor ({error}); fit it again and save it"
             ) from error
+
+
+def _above_nothing(gains: Floats) -> bool:
+    """Whether the mean of gains is above 0 by more than chance."""
+    error = float(gains.std(ddof=1)) / math.sqrt(len(gains))
+    return float(gains.mean()) > float(stats.t.ppf(SURE, len(gains) - 1)) * error
 
 
 class LearnedEstimator:

@@ -10,8 +10,7 @@ from hwnas.training.recipe import Recipe
 
 
 class OneEpochEstimator:
-    """The accuracy after one epoch, in which the learning rate rises and falls as in a whole
-    training.
+    """The accuracy after one epoch, over which the learning rate rises and falls.
 
     Args:
         data: The images.

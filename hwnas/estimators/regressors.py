@@ -76,8 +76,7 @@ class ProcessRegressor:
 
         kernel = (
             ConstantKernel(1.0, (1e-3, 1e2)) * Matern(2.0, (0.1, 1e2), nu=2.5)
-            + ConstantKernel(0.1, (1e-4, 1e1))
-            * DotProduct(sigma_0=0.0, sigma_0_bounds="fixed")
+            + ConstantKernel(0.1, (1e-4, 1e1)) * DotProduct(sigma_0=0.0, sigma_0_bounds="fixed")
             + WhiteKernel(0.1, (1e-4, 1e1))
         )
         if theta is not None:

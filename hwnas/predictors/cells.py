@@ -115,7 +115,9 @@ def cell_parameters(cells: Sequence[str]) -> Floats:
     counts = cell_features(cells)[0][:, : len(OPERATIONS)]
     areas = [{"nor_conv_1x1": 1, "nor_conv_3x3": 9}.get(name, 0) for name in OPERATIONS]
     # A convolution and its batch norm, in the five cells of each stage.
-    weights = np.array([sum(5 * (a * c * c + 2 * c) if a else 0 for c in (16, 32, 64)) for a in areas])
+    weights = np.array(
+        [sum(5 * (a * c * c + 2 * c) if a else 0 for c in (16, 32, 64)) for a in areas]
+    )
     parameters: Floats = OUTSIDE_PARAMETERS + counts @ weights.astype(float)
     return parameters
 

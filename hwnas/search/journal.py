@@ -27,9 +27,7 @@ class Journal:
         StorageError: It cannot be read or written.
     """
 
-    def __init__(
-        self, path: Path, header: Event, *, resume: bool, what: str = "search"
-    ) -> None:
+    def __init__(self, path: Path, header: Event, *, resume: bool, what: str = "search") -> None:
         self.path = path
         self._what = what
         self.events: list[Event] = []

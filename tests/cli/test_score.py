@@ -51,7 +51,12 @@ def test_a_killed_run_goes_on_and_gives_what_an_unbroken_one_gives(hwnas, tmp_pa
     run, whole = tmp_path / "run", tmp_path / "whole"
     journal = run / "estimates.jsonl"
     process = subprocess.Popen(
-        [sys.executable, "-m", "hwnas.cli.main", *map(str, words(run, estimators="naswot,scratch"))],
+        [
+            sys.executable,
+            "-m",
+            "hwnas.cli.main",
+            *map(str, words(run, estimators="naswot,scratch")),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -273,6 +278,7 @@ def test_a_broken_journal_is_refused(hwnas, tmp_path, pretended):
 
 
 # Tables
+
 
 @pytest.fixture
 def table(tmp_path):

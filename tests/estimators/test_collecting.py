@@ -108,5 +108,7 @@ def test_a_training_that_diverges_has_no_value_and_is_not_tried_again():
     assert kept[1].provenance["reason"] == "the loss is nan"
     again = Counting("a")
     known = [Record.from_json(item.to_json()) for item in kept]
-    assert math.isnan(collect(sample, judges(again), known=known, remember=kept.append)["a"][1].value)
+    assert math.isnan(
+        collect(sample, judges(again), known=known, remember=kept.append)["a"][1].value
+    )
     assert again.asked == []

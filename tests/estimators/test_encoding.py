@@ -36,8 +36,10 @@ def test_architectures_of_a_space_differ_in_their_features(name):
     own = space(name)
     drawn = [own.decode(genes) for genes in own.sample(np.random.default_rng(1), 30).tolist()]
     different = {item.digest: item for item in drawn}.values()
-    rows = Features().fit([Sample(item) for item in different], 0).transform(
-        [Sample(item) for item in different]
+    rows = (
+        Features()
+        .fit([Sample(item) for item in different], 0)
+        .transform([Sample(item) for item in different])
     )
     assert np.isfinite(rows).all()
     assert len(np.unique(rows.round(9), axis=0)) == len(rows)
@@ -60,7 +62,9 @@ def test_columns_are_standardised_and_groups_weigh_the_same():
 
 
 def test_a_wide_positive_score_is_taken_by_its_logarithm():
-    own = [Sample(s.architecture, {"wide": 10.0**i, "low": -1.0 * i}) for i, s in enumerate(samples())]
+    own = [
+        Sample(s.architecture, {"wide": 10.0**i, "low": -1.0 * i}) for i, s in enumerate(samples())
+    ]
     features = Features().fit(own, 0)
     rows = features.transform(own)
     steps = np.diff(rows[:, features.names_.index("score:wide")])

@@ -112,7 +112,8 @@ def test_a_score_is_used_where_it_tells_what_the_architecture_does_not():
 
 def with_curves(samples, curves):
     return [
-        Sample(item.architecture, curve=tuple(own)) for item, own in zip(samples, curves, strict=True)
+        Sample(item.architecture, curve=tuple(own))
+        for item, own in zip(samples, curves, strict=True)
     ]
 
 
@@ -120,9 +121,7 @@ def test_early_curves_are_used_but_not_the_accuracy_itself():
     samples, _ = trials(30)
     early = np.random.default_rng(3).random(30)
     late = 0.5 + 0.4 * early
-    longer = LearnedPredictor().fit(
-        with_curves(samples, np.stack([early, late], axis=1)), late
-    )
+    longer = LearnedPredictor().fit(with_curves(samples, np.stack([early, late], axis=1)), late)
     assert longer.features_.epochs_ == 1 and longer.trusted
     # Another training's first epoch is early too, although the curve is no longer than that.
     other = LearnedPredictor().fit(with_curves(samples, early[:, None]), late)

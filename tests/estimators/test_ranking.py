@@ -95,7 +95,9 @@ def test_a_band_of_one_has_no_pairs():
     assert math.isnan(rank_statistics([1, 2], [1, 2], [0, 1]).band_kendall)
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(3, [3]), (8, [4, 4]), (12, [4] * 3), (100, [20] * 5)])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(3, [3]), (8, [4, 4]), (12, [4] * 3), (100, [20] * 5)]
+)
 def test_bands_are_of_equal_size(count, sizes):
     costs = np.random.default_rng(0).permutation(count) * 7.0
     bands = cost_bands(costs)
