@@ -41,7 +41,8 @@ def architecture_features(architecture: Architecture) -> dict[str, float]:
     Logarithms of MACs and parameters, depth, image size; and by the resolution at which a
     block stands, how many there are of each kind and of each setting that is a name, and
     the sum of the logarithms of each setting that is a number. An architecture is a bag
-    here too: a feature means the same in networks of different depth.
+    here too: a feature means the same in networks of different depth, but of the blocks
+    at one resolution neither the order is seen, nor which settings stand together.
 
     Args:
         architecture: The architecture.
