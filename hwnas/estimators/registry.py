@@ -6,6 +6,7 @@ from hwnas.errors import UnknownNameError
 from hwnas.estimators.base import AccuracyEstimator
 from hwnas.estimators.inherit import InheritEstimator
 from hwnas.estimators.naswot import NaswotScore
+from hwnas.estimators.one_epoch import OneEpochEstimator
 from hwnas.estimators.scratch import ScratchEstimator
 from hwnas.estimators.size import MacsScore, ParametersScore
 from hwnas.estimators.synflow import SynflowScore
@@ -19,6 +20,7 @@ ESTIMATORS: dict[str, Callable[[ImageData, Recipe, int], AccuracyEstimator]] = {
     "naswot": lambda data, recipe, seed: NaswotScore(data, seed=seed),
     "parameters": lambda data, recipe, seed: ParametersScore(),
     "macs": lambda data, recipe, seed: MacsScore(),
+    "one-epoch": lambda data, recipe, seed: OneEpochEstimator(data, recipe),
 }
 
 
