@@ -31,7 +31,8 @@ def zico(network: Network, images: Tensor, labels: Tensor, *, batches: int = BAT
         batches: How many.
 
     Returns:
-        The score; minus infinity where no weight reaches the output.
+        The score; minus infinity where no gradient varies, as where no weight reaches
+        the output.
 
     Raises:
         SpecError: There are fewer than two batches, or not one image for each.

@@ -42,17 +42,12 @@ def conv_norm_relu(images, conv, stretch=1.0):
 class ByHand:
     """The network ``tiny`` in numpy, double precision; derivatives by complex steps."""
 
-    def __init__(self, network, images, labels):
-        self.images, self.labels = images.double().numpy(), labels.numpy()
-        values = [v.detach().double().numpy() for v in network.parameters() if v.ndim > 1]
-        self.weights = [values[0][:, :, 0, 0], values[1]]
+    def __init__(self, weights, images, labels):
+        self.weights, self.images, self.labels = weights, images, labels
 
     def part(self, start, stop):
         """The same for some of the images, which batch norm then sees alone."""
-        other = object.__new__(ByHand)
-        other.weights = self.weights
-        other.images, other.labels = self.images[start:stop], self.labels[start:stop]
-        return other
+        return ByHand(self.weights, self.images[start:stop], self.labels[start:stop])
 
     def logits(self, weights, images=None, stretch=1.0):
         images = self.images if images is None else images
@@ -105,7 +100,8 @@ def exact(tiny):
 
 @pytest.fixture
 def by_hand(exact, images, labels):
-    return ByHand(exact, images, labels)
+    conv, linear = (v.detach().numpy().copy() for v in exact.parameters() if v.ndim > 1)
+    return ByHand([conv[:, :, 0, 0], linear], images.numpy(), labels.numpy())
 
 
 @pytest.fixture
