@@ -38,7 +38,9 @@ class Components(NamedTuple):
     complexity: float
 
 
-def az_nas(network: Network, generator: torch.Generator, batch_size: int = BATCH_SIZE) -> Components:
+def az_nas(
+    network: Network, generator: torch.Generator, batch_size: int = BATCH_SIZE
+) -> Components:
     """The four scores of Lee and Ham, 2024, for images of noise.
 
     Blocks are those of the architecture, but for those that give a vector. The
@@ -231,9 +233,7 @@ class AzNasScore:
         for item in self.reference:
             self.seen_[item.digest] = self.components(item)
         own = self.components(architecture)
-        others = [
-            found for digest, found in self.seen_.items() if digest != architecture.digest
-        ]
+        others = [found for digest, found in self.seen_.items() if digest != architecture.digest]
         if not self.reference:
             self.seen_[architecture.digest] = own
         count = len(others) + 1

@@ -111,7 +111,9 @@ def test_scores_are_finite_where_something_passes(name, space_name, data):
     for genes in own.sample(np.random.default_rng(3), 3).tolist():
         architecture = own.decode(genes)
         passes = not any(
-            isinstance(node.layer, Zero) for item in architecture.placed for node in item.graph.nodes
+            isinstance(node.layer, Zero)
+            for item in architecture.placed
+            for node in item.graph.nodes
         )
         value = judge.estimate(architecture, Budget()).value
         assert math.isfinite(value) if passes else value == -math.inf
