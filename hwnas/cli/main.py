@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hwnas._version import __version__
-from hwnas.cli import bench, device, export, fit, measure, predict, profile, search
+from hwnas.cli import bench, device, export, fit, measure, predict, profile, score, search
 from hwnas.cli.common import note
 from hwnas.errors import HwnasError
 
@@ -29,6 +29,7 @@ app.command("fit")(fit.fit)
 app.command("predict")(predict.predict)
 app.command("search")(search.search)
 app.command("export")(export.export)
+app.command("score")(score.score)
 
 
 def _version(value: bool) -> None:

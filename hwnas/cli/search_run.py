@@ -37,6 +37,8 @@ FINALISTS = 3
 EXTRA_ROUNDS = 2
 GRADIENT_STEPS = 400
 RELAXATION_SHARE = 0.65
+ACCURACIES = ("scratch", "inherit")
+"""Judges whose values are accuracies; those of the others are scores."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,7 @@ class SearchRun:
 
     def _shown(self, value: float) -> str:
         """A trial's value for people: an accuracy in per cent, a score as it is."""
-        return f"{100 * value:.1f} %" if self.judge.name == "scratch" else f"{value:.4g}"
+        return f"{100 * value:.1f} %" if self.judge.name in ACCURACIES else f"{value:.4g}"
 
     def _judged(self, architecture: Architecture) -> Evaluation:
         estimate = self.judge.estimate(architecture, Budget(epochs=self.request.epochs))

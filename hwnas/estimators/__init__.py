@@ -1,9 +1,15 @@
-"""Accuracy estimators behind one protocol: training from scratch, zero-shot scores, paths."""
+"""Accuracy estimators behind one protocol: training, zero-shot scores, paths, a learned one."""
 
 from hwnas.estimators.base import AccuracyEstimator, Budget, Estimate
+from hwnas.estimators.encoding import Sample
+from hwnas.estimators.inherit import InheritEstimator
+from hwnas.estimators.learned import LearnedEstimator, LearnedPredictor
 from hwnas.estimators.paths import PathTrainer
+from hwnas.estimators.ranking import RankStatistics, rank_statistics
 from hwnas.estimators.registry import ESTIMATORS, estimator
+from hwnas.estimators.scoreboard import Score, scoreboard
 from hwnas.estimators.scratch import ScratchEstimator
+from hwnas.estimators.trials import read_trials
 from hwnas.estimators.zero_shot import mean_rank
 
 __all__ = [
@@ -11,8 +17,17 @@ __all__ = [
     "AccuracyEstimator",
     "Budget",
     "Estimate",
+    "InheritEstimator",
+    "LearnedEstimator",
+    "LearnedPredictor",
     "PathTrainer",
+    "RankStatistics",
+    "Sample",
+    "Score",
     "ScratchEstimator",
     "estimator",
     "mean_rank",
+    "rank_statistics",
+    "read_trials",
+    "scoreboard",
 ]

@@ -9,8 +9,10 @@ from hwnas.estimators.fisher import FisherScore
 from hwnas.estimators.grad_norm import GradNormScore
 from hwnas.estimators.gradsign import GradSignScore
 from hwnas.estimators.grasp import GraspScore
+from hwnas.estimators.inherit import InheritEstimator
 from hwnas.estimators.jacob_cov import JacobCovScore
 from hwnas.estimators.naswot import NaswotScore
+from hwnas.estimators.one_epoch import OneEpochEstimator
 from hwnas.estimators.scratch import ScratchEstimator
 from hwnas.estimators.size import MacsScore, ParametersScore
 from hwnas.estimators.snip import SnipScore
@@ -22,6 +24,7 @@ from hwnas.training.recipe import Recipe
 
 ESTIMATORS: dict[str, Callable[[ImageData, Recipe, int], AccuracyEstimator]] = {
     "scratch": lambda data, recipe, seed: ScratchEstimator(data, recipe),
+    "inherit": lambda data, recipe, seed: InheritEstimator(data, recipe),
     "synflow": lambda data, recipe, seed: SynflowScore(seed=seed),
     "naswot": lambda data, recipe, seed: NaswotScore(data, seed=seed),
     "parameters": lambda data, recipe, seed: ParametersScore(),
@@ -35,6 +38,7 @@ ESTIMATORS: dict[str, Callable[[ImageData, Recipe, int], AccuracyEstimator]] = {
     "gradsign": lambda data, recipe, seed: GradSignScore(data, seed=seed),
     "zico": lambda data, recipe, seed: ZicoScore(data, seed=seed),
     "az_nas": lambda data, recipe, seed: AzNasScore(seed=seed),
+    "one-epoch": lambda data, recipe, seed: OneEpochEstimator(data, recipe),
 }
 
 

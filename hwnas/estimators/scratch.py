@@ -58,5 +58,10 @@ class ScratchEstimator:
         return Estimate(
             result.accuracy,
             time.perf_counter() - start,
-            provenance | {"diverged": False, "epochs": result.epochs},
+            provenance
+            | {
+                "diverged": False,
+                "epochs": result.epochs,
+                "curve": [round(epoch.accuracy, 6) for epoch in result.curve],
+            },
         )

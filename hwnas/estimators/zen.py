@@ -130,8 +130,7 @@ def zen(
     """
     if repeats < 1 or batch_size < 1:
         raise SpecError(
-            "zen: repeats and batch_size must be at least 1, received "
-            f"{repeats} and {batch_size}"
+            f"zen: repeats and batch_size must be at least 1, received {repeats} and {batch_size}"
         )
     generator = torch.Generator().manual_seed(seed)
     shape = (batch_size, *network.architecture.input_shape)

@@ -1,18 +1,21 @@
-"""Networks in torch: layers, the network of an architecture, the supernet of a space, gates."""
+"""Networks in torch: layers, the network of an architecture, supernets, gates, inheritance."""
 
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.gates import gate_gradients, gene_span, shape_genes
+from hwnas.nets.inherit import Inheritance, inherit
 from hwnas.nets.layers import Statistics, apply_layer, initial, live_nodes, run_graph
 from hwnas.nets.network import Block, Network
 
 __all__ = [
     "Block",
     "ElasticNetwork",
+    "Inheritance",
     "Network",
     "Statistics",
     "apply_layer",
     "gate_gradients",
     "gene_span",
+    "inherit",
     "initial",
     "live_nodes",
     "run_graph",

@@ -174,7 +174,10 @@ class _Attempt:
         keeps, residual, halved = fitted(parts_ms, lent_parts_ms)
         self._predictor.network_residual_ = residual
         self._predictor.model_residual_ = fitted(sums[:, 0], lent_sums[:, 0])[1]
-        self._predictor.fit_doubt([network_kernels(item, self._bags) for item in self._networks])
+        self._predictor.fit_doubt(
+            [network_kernels(item, self._bags) for item in self._networks],
+            [item.space for item in self._networks],
+        )
         return Borrowed(
             self._predictor,
             self._name,

@@ -27,6 +27,10 @@ OUTSIDE_MACS = (
     + 64 * 10  # classifier
 )
 
+OUTSIDE_PARAMETERS = 73306
+"""Of stem, reduction blocks and classifier of ten classes, batch norms included: the smallest
+network of the benchmark."""
+
 MOST_LEVELS = 32
 """Settings of a choice beyond which it is a size rather than a name."""
 
@@ -100,6 +104,22 @@ def cell_macs(cells: Sequence[str]) -> Floats:
     weights = np.array([{"nor_conv_1x1": 1.0, "nor_conv_3x3": 9.0}.get(o, 0.0) for o in OPERATIONS])
     macs: Floats = OUTSIDE_MACS + CELLS * CONVOLUTION_MACS * (counts @ weights)
     return macs
+
+
+def cell_parameters(cells: Sequence[str]) -> Floats:
+    """Trained parameters of the networks of NAS-Bench-201 strings, ``(n,)``, for ten classes.
+
+    Raises:
+        RequestError: A text is no such string.
+    """
+    counts = cell_features(cells)[0][:, : len(OPERATIONS)]
+    areas = [{"nor_conv_1x1": 1, "nor_conv_3x3": 9}.get(name, 0) for name in OPERATIONS]
+    # A convolution and its batch norm, in the five cells of each stage.
+    weights = np.array(
+        [sum(5 * (a * c * c + 2 * c) if a else 0 for c in (16, 32, 64)) for a in areas]
+    )
+    parameters: Floats = OUTSIDE_PARAMETERS + counts @ weights.astype(float)
+    return parameters
 
 
 def gene_features(genes: NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -15,6 +15,9 @@ Bag = Mapping[Kernel, int]
 ESTIMATES = ("model", "roofline")
 """Sources of prices that are not measured."""
 
+LEAST = (0.0, float(np.log(2)))
+"""What is doubted of each at least: an operator of a kind that nobody measured may be anything."""
+
 
 class Doubt:
     """How far off sums are whose kernels are priced without having been measured.
@@ -23,8 +26,11 @@ class Doubt:
     the sum of what the kernel model says of each without having seen it or its like, and
     over the sum of the rooflines.
 
-    Learned: ``errors_`` (by source), ``usual_`` (shares of the sums that each source has in
-    the bags, which the errors of whole networks know already).
+    Bags of one family are off together, so each family's errors count by themselves, and
+    the widest of them is believed of the next.
+
+    Learned: ``errors_`` (by source, for each family), ``usual_`` (shares of the sums that each
+    source has in the bags, which the errors of whole networks know already).
     """
 
     def fit(
@@ -32,6 +38,7 @@ class Doubt:
         prices: KernelPrices,
         left_out_ms: Mapping[str, float],
         bags: Sequence[Bag],
+        families: Sequence[str] | None = None,
     ) -> "Doubt":
         """Fit on bags, such as those of measured networks.
 
@@ -39,11 +46,14 @@ class Doubt:
             prices: The prices.
             left_out_ms: By key, what the kernel model says of a kernel of the table without it.
             bags: The bags.
+            families: The family of each; without it all are of one.
         """
         sums: list[list[float]] = []
-        for bag in bags:
+        of: list[str] = []
+        for bag, family in zip(bags, families or [""] * len(bags), strict=True):
             own = [(k, n) for k, n in bag.items() if k.key in prices.table_]
             if own:
+                of.append(family)
                 sums.append(
                     [
                         sum(n * prices.table_[k.key] for k, n in own),
@@ -52,8 +62,10 @@ class Doubt:
                     ]
                 )
         logs = np.log(np.array(sums).reshape(-1, 3))
-        self.errors_: dict[str, Floats] = {
-            name: logs[:, 0] - logs[:, 1 + column] for column, name in enumerate(ESTIMATES)
+        groups = [np.array(of) == family for family in sorted(set(of))]
+        self.errors_: dict[str, list[Floats]] = {
+            name: [(logs[:, 0] - logs[:, 1 + column])[group] for group in groups]
+            for column, name in enumerate(ESTIMATES)
         }
         known = prices.prices_ms({kernel for bag in bags for kernel in bag})
         totals = np.array([[sum(n * known[k] for k, n in bag.items())] for bag in bags])
@@ -73,8 +85,11 @@ class Doubt:
 
         def side(sign: int) -> Floats:
             wide = [
-                max(0.0, conformal_quantile(sign * self.errors_[name], quantile))
-                for name in ESTIMATES
+                max(least, *(conformal_quantile(sign * errors, quantile) for errors in own))
+                for least, own in (
+                    (least, self.errors_[name] or [np.zeros(0)])
+                    for name, least in zip(ESTIMATES, LEAST, strict=True)
+                )
             ]
             found: Floats = excess @ np.array(wide)
             return found
@@ -84,7 +99,9 @@ class Doubt:
     def to_json(self) -> dict[str, Any]:
         """What was learned, as plain values."""
         return {
-            "errors": {name: errors.tolist() for name, errors in self.errors_.items()},
+            "errors": {
+                name: [errors.tolist() for errors in own] for name, own in self.errors_.items()
+            },
             "usual": self.usual_.tolist(),
         }
 
@@ -92,7 +109,10 @@ class Doubt:
     def from_json(cls, value: Mapping[str, Any]) -> "Doubt":
         """What :meth:`to_json` wrote."""
         doubt = cls()
-        doubt.errors_ = {name: np.array(value["errors"][name], dtype=float) for name in ESTIMATES}
+        doubt.errors_ = {
+            name: [np.array(errors, dtype=float) for errors in value["errors"][name]]
+            for name in ESTIMATES
+        }
         doubt.usual_ = np.array(value["usual"], dtype=float)
         return doubt
 

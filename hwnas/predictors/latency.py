@@ -113,11 +113,11 @@ class LatencyPredictor:
         self.model_residual_ = Residual(self.seed).fit(
             *self._log_ratios(kernel_sums[:, 0], kernel_sums, latencies), spaces
         )
-        return self.fit_doubt(kernel_bags)
+        return self.fit_doubt(kernel_bags, spaces)
 
-    def fit_doubt(self, kernel_bags: Sequence[Bag]) -> "LatencyPredictor":
-        """Fit what prices that are not measured add, on the kernels of networks."""
-        self.doubt_ = Doubt().fit(self.kernels_, self._left_out_ms, kernel_bags)
+    def fit_doubt(self, kernel_bags: Sequence[Bag], spaces: Sequence[str]) -> "LatencyPredictor":
+        """Fit what prices that are not measured add, on the kernels of networks of spaces."""
+        self.doubt_ = Doubt().fit(self.kernels_, self._left_out_ms, kernel_bags, spaces)
         return self
 
     def _sums(self, kernel_bags: Sequence[Bag]) -> Floats:

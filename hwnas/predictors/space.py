@@ -64,6 +64,34 @@ class SlotCost:
     costs_ms: Floats
 
 
+ROWS = 8192
+"""Genotypes that are priced at once: what is gathered for so many stays in a core's cache."""
+
+
+@dataclass(frozen=True)
+class _SlotTable:
+    """What a slot adds for each setting of its choices, flat.
+
+    Args:
+        choices: Indices of the choices.
+        strides: What a step of each is worth in the flat index.
+        prices: Milliseconds, ``(settings,)``.
+        sums: Sums over kernels, then what is not measured by source, ``(settings, k)``.
+    """
+
+    choices: tuple[int, ...]
+    strides: tuple[int, ...]
+    prices: Floats
+    sums: Floats
+
+    def rows(self, columns: Genotypes) -> NDArray[np.int64]:
+        """Flat indices ``(n,)`` of genotypes ``(choices, n)``."""
+        found = np.zeros(columns.shape[1], dtype=np.int64)
+        for choice, stride in zip(self.choices, self.strides, strict=True):
+            found += columns[choice] * stride
+        return found
+
+
 class SpacePredictor:
     """Latency of a space's genotypes.
 
@@ -76,22 +104,27 @@ class SpacePredictor:
         self._predictor = predictor
         self._bags = bags
         prices, sums = predictor.block_prices(bags.keys, bags.kernels)
+        unsure = predictor.block_unsure_ms(bags.keys, bags.kernels)
+        both = np.concatenate([sums, unsure], axis=1)
         # The row behind the last is that of an absent block, which index -1 finds.
         self._prices = np.append(prices, 0.0)
-        self._sums = np.concatenate([sums, np.zeros((1, len(SUMS)))])
-        unsure = predictor.block_unsure_ms(bags.keys, bags.kernels)
-        self._unsure = np.concatenate([unsure, np.zeros((1, len(ESTIMATES)))])
+        both = np.concatenate([both, np.zeros((1, both.shape[1]))])
+        self._tables = [_slot_table(slot, self._prices, both) for slot in bags.slots]
         self.measured_share = float(
             np.mean([key in predictor.blocks_ms_ for key in bags.keys]) if bags.keys else 0.0
         )
 
     def table_ms(self, genotypes: Genotypes) -> Floats:
         """Latencies ``(n,)`` by the table alone: the sum of blocks at the scale of networks."""
-        parts = np.full(len(genotypes), self._predictor.call_ms_)
-        for column in self._bags.block_indices(genotypes).T:
-            parts += self._prices[column]
-        scaled: Floats = parts * np.exp(self._predictor.network_residual_.scale_)
-        return scaled
+        found = np.empty(len(genotypes))
+        scale = float(np.exp(self._predictor.network_residual_.scale_))
+        for begin in range(0, len(genotypes), ROWS):
+            columns = np.ascontiguousarray(genotypes[begin : begin + ROWS].T)
+            parts = np.full(columns.shape[1], self._predictor.call_ms_)
+            for table in self._tables:
+                parts += table.prices[table.rows(columns)]
+            found[begin : begin + ROWS] = parts * scale
+        return found
 
     def predict_ms(self, genotypes: Genotypes) -> Floats:
         """Latencies ``(n,)`` for genotypes ``(n, choices)``."""
@@ -101,15 +134,15 @@ class SpacePredictor:
     def _gathered(self, genotypes: Genotypes) -> tuple[Floats, Floats, Floats]:
         """Sums of genotypes: of blocks, over kernels, and what of them is not measured."""
         parts = np.zeros(len(genotypes))
-        sums = np.zeros((len(genotypes), self._sums.shape[1]))
-        unsure = np.zeros((len(genotypes), self._unsure.shape[1]))
-        sure = not self._unsure.any()
-        for column in self._bags.block_indices(genotypes).T:
-            parts += self._prices[column]
-            sums += self._sums[column]
-            if not sure:
-                unsure += self._unsure[column]
-        return parts, sums, unsure
+        both = np.zeros((len(genotypes), len(SUMS) + len(ESTIMATES)))
+        for begin in range(0, len(genotypes), ROWS):
+            own = slice(begin, begin + ROWS)
+            columns = np.ascontiguousarray(genotypes[own].T)
+            for table in self._tables:
+                rows = table.rows(columns)
+                parts[own] += table.prices[rows]
+                both[own] += table.sums.take(rows, axis=0)
+        return parts, both[:, : len(SUMS)], both[:, len(SUMS) :]
 
     def bounds_ms(self, genotypes: Genotypes, quantile: float) -> tuple[Floats, Floats]:
         """Bounds ``(n,)`` that the latency stays above, and below, each with ``quantile``."""
@@ -128,3 +161,12 @@ class SpacePredictor:
                 for slot in self._bags.slots
             ),
         )
+
+
+def _slot_table(slot: Slot, prices: Floats, sums: Floats) -> _SlotTable:
+    blocks = slot.blocks
+    strides = [1] * blocks.ndim
+    for axis in range(blocks.ndim - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * blocks.shape[axis + 1]
+    flat = blocks.ravel()
+    return _SlotTable(slot.choices, tuple(strides), prices[flat], sums[flat])

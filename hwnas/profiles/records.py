@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwnas.profiles.factors import corrected, session_factors
 from hwnas.profiles.observation import Measurement, Observation, combine
 
 
@@ -24,12 +25,20 @@ class Records:
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def measurements(self) -> dict[str, Measurement]:
-        """One measurement per part that was seen without failure."""
+        """One measurement per part that was seen without failure.
+
+        Whole networks without what those of one process have in common
+        (:mod:`hwnas.profiles.factors`).
+        """
+        best = self.quiet_canary_ms()
+        factors = session_factors(self.observations, best)
         groups: dict[str, list[Observation]] = defaultdict(list)
         for item in self.observations:
-            if item.failure is None:
-                groups[item.key].append(item)
-        best = self.quiet_canary_ms()
+            if item.failure is not None:
+                continue
+            if item.key.startswith("network:") and item.session in factors:
+                item = corrected(item, factors[item.session])
+            groups[item.key].append(item)
         return {key: combine(items, best) for key, items in groups.items()}
 
     def quiet_canary_ms(self) -> float:

@@ -205,6 +205,75 @@ def _moved(draw: _Draw) -> Kernel:
     return _kernel("Transpose", (shape,), (), (out,), perm=order)
 
 
+UNARY = ("Abs", "Elu", "Erf", "Exp", "HardSigmoid", "LeakyRelu", "Neg", "Softplus", "Sqrt", "Tanh")
+BINARY = ("Sub", "Div", "Max", "Min")
+
+
+def _unary(draw: _Draw) -> Kernel:
+    data = draw.image() if draw.of((True, False)) else (1, _tokens(draw), draw.channels())
+    return _kernel(draw.of(UNARY), (data,), (), (data,))
+
+
+def _binary(draw: _Draw) -> Kernel:
+    data = (1, _tokens(draw), draw.channels())
+    kind = draw.of((*BINARY, "Pow"))
+    if kind == "Pow":
+        return _kernel(kind, (data,), ((),), (data,))
+    return _kernel(kind, (data, data), (), (data,))
+
+
+def _normalised(draw: _Draw) -> Kernel:
+    kind = draw.of(("LRN", "BatchNormalization", "InstanceNormalization", "SkipLayerNormalization"))
+    if kind == "SkipLayerNormalization":
+        tokens = (1, _tokens(draw), draw.channels())
+        return _kernel(kind, (tokens, tokens), (tokens[-1:],) * 2, (tokens,))
+    data = draw.image(4)
+    if kind == "LRN":
+        return _kernel(kind, (data,), (), (data,), size=5)
+    constants = 4 if kind == "BatchNormalization" else 2
+    return _kernel(kind, (data,), (data[1:2],) * constants, (data,))
+
+
+def _resized(draw: _Draw) -> Kernel:
+    batch, channels, rows, columns = draw.image(2)
+    double = (batch, channels, 2 * rows, 2 * columns)
+    kind = draw.of(("Resize", "ConvTranspose", "DepthToSpace"))
+    if kind == "Resize":
+        return _kernel(kind, ((1, channels, rows, columns),), (), (double,), mode="nearest")
+    if kind == "ConvTranspose":
+        out = draw.channels(256)
+        weights = ((channels, out, 2, 2), (out,))
+        outputs = ((1, out, *double[2:]),)
+        data = ((1, channels, rows, columns),)
+        return _kernel(kind, data, weights, outputs, kernel_shape=(2, 2), strides=(2, 2))
+    return _kernel(kind, ((1, 4 * channels, rows, columns),), (), (double,), blocksize=2)
+
+
+def _reduced(draw: _Draw) -> Kernel:
+    kind = draw.of(("ReduceMean", "ReduceMax", "ReduceSum", "GlobalMaxPool"))
+    if kind == "GlobalMaxPool":
+        data = draw.image(4)
+        return _kernel(kind, (data,), (), ((*data[:2], 1, 1),))
+    tokens = (1, _tokens(draw), draw.channels())
+    return _kernel(kind, (tokens,), (), ((*tokens[:2], 1),), axes=(2,))
+
+
+def _cut(draw: _Draw) -> Kernel:
+    batch, channels, rows, columns = draw.image(2)
+    kind = draw.of(("Slice", "Pad"))
+    data, out = (batch, 2 * channels, rows, columns), (batch, channels, rows, columns)
+    if kind == "Slice":
+        cut: dict[str, Attribute] = {"axes": (1,), "starts": (0,), "ends": (channels,)}
+        return _kernel(kind, (data,), (), (out,), (), steps=(1,), **cut)
+    padded = (batch, 2 * channels, rows + 2, columns + 2)
+    pads = (0, 0, 1, 1, 0, 0, 1, 1)
+    return _kernel(kind, (data,), (), (padded,), mode="constant", pads=pads)
+
+
+RARE = (_unary, _binary, _normalised, _normalised, _resized, _reduced, _cut)
+RARE_EVERY = 8
+"""Every so many kernels one is of a kind that is seldom seen, and dear where it is."""
+
 KINDS: Mapping[Callable[[_Draw], Kernel], int] = {
     _pointwise: 24,
     _dense: 16,
@@ -218,7 +287,7 @@ KINDS: Mapping[Callable[[_Draw], Kernel], int] = {
     _pool: 3,
     _moved: 3,
 }
-"""How many of a hundred kernels are of each kind."""
+"""How many of a hundred kernels are of each of the usual kinds."""
 
 
 def general_kernels(count: int, seed: int) -> list[Kernel]:
@@ -228,12 +297,15 @@ def general_kernels(count: int, seed: int) -> list[Kernel]:
         count: How many.
         seed: Seed of the draws.
     """
-    rng = np.random.default_rng([seed, 0x6B65726E])
-    draw, kinds = _Draw(rng), list(KINDS)
+    rng, rare = (np.random.default_rng([seed, number]) for number in (0x6B65726E, 0x72617265))
+    draw, other, kinds = _Draw(rng), _Draw(rare), list(KINDS)
     shares = np.array(list(KINDS.values())) / sum(KINDS.values())
     found: dict[str, Kernel] = {}
     while len(found) < count:
-        kernel = kinds[int(rng.choice(len(kinds), p=shares))](draw)
+        if len(found) % RARE_EVERY == RARE_EVERY - 1:
+            kernel = RARE[int(rare.integers(len(RARE)))](other)
+        else:
+            kernel = kinds[int(rng.choice(len(kinds), p=shares))](draw)
         if (
             kernel.macs <= MOST_MACS
             and kernel.input_elements + kernel.output_elements <= MOST_ACTIVATIONS

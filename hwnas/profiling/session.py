@@ -148,8 +148,10 @@ class ProfilingSession:
                 break
             if turn.phase == NETWORKS:
                 share_s = self._shares.networks * self._budget_s / NETWORK_SESSIONS
-            else:
+            elif turns.networks_left(records):
                 share_s = parts_s - spent[PARTS]
+            else:  # what the networks did not need
+                share_s = self._budget_s
             quiet_ms = records.quiet_canary_ms() or None
             name = f"s{records.next_session():04d}"
             seen = self._visit(turn, name, max(2.0, share_s), quiet_ms)

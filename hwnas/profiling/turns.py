@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hwnas.export.parts_onnx import Part
 from hwnas.profiles import Records
 from hwnas.profiling.order import VISIT_MS, InformedOrder
@@ -38,7 +40,7 @@ class Shares:
     """
 
     networks: float = 0.7
-    batch_bytes: int = 512 * 2**20
+    batch_bytes: int = 2**31
     batch_parts: int = 150
 
 
@@ -138,14 +140,23 @@ class Turns:
             return self._network_turn(networks, counts)
         return self._bases_left(records, counts)
 
+    def networks_left(self, records: Records) -> bool:
+        """Whether networks are still to be measured."""
+        return bool(self._least_seen(Counter(records.session_counts()) + self._passed))
+
     def _least_seen(self, counts: Mapping[str, int]) -> list[PlannedNetwork]:
-        """The networks of the next visit; none where all were seen often enough."""
+        """The networks of the next visit; none where all were seen often enough.
+
+        Each time another mixture: what networks have in common that are measured together
+        is told apart from what they take (``profiles/factors.py``).
+        """
         least = min((counts[item.key] for item in self._networks), default=NETWORK_SESSIONS)
         if least >= NETWORK_SESSIONS:
             return []
         batch: list[PlannedNetwork] = []
         size = 0
-        for item in self._networks:
+        mixed = np.random.default_rng([self._seed, least]).permutation(len(self._networks))
+        for item in (self._networks[i] for i in mixed):
             if counts[item.key] == least:
                 size += 8 * item.architecture.parameters
                 if batch and size > self._shares.batch_bytes:

@@ -19,6 +19,7 @@ class Journal:
         path: The file.
         header: What the study is; a journal of another study is refused.
         resume: Go on with a journal that exists.
+        what: What it is the journal of, for errors.
 
     Raises:
         RequestError: The journal exists and ``resume`` is false, or it belongs
@@ -26,14 +27,15 @@ class Journal:
         StorageError: It cannot be read or written.
     """
 
-    def __init__(self, path: Path, header: Event, *, resume: bool) -> None:
+    def __init__(self, path: Path, header: Event, *, resume: bool, what: str = "search") -> None:
         self.path = path
+        self._what = what
         self.events: list[Event] = []
         own = json.loads(json.dumps({"schema": SCHEMA, **header}))
         if path.exists() and path.stat().st_size > 0:
             if not resume:
                 raise RequestError(
-                    f"'{path}' holds a search already; give --resume to go on with it, or "
+                    f"'{path}' holds a {what} already; give --resume to go on with it, or "
                     "another --run folder"
                 )
             self.events = self._read(own)
@@ -61,17 +63,17 @@ class Journal:
                 raise storage_error(self.path, error) from error
         if not all(isinstance(event, dict) for event in events):
             raise RequestError(
-                f"'{self.path}' is no journal of a search; give another --run folder"
+                f"'{self.path}' is no journal of a {self._what}; give another --run folder"
             )
         if events and "schema" not in events[0]:
             raise RequestError(
-                f"'{self.path}' lacks its first line, which says what search it is of; give "
+                f"'{self.path}' lacks its first line, which says what {self._what} it is of; give "
                 "another --run folder"
             )
         if events and events[0] != own:
             different = [key for key in own if events[0].get(key) != own[key]]
             raise RequestError(
-                f"'{self.path}' belongs to another search: {', '.join(different)} differ; "
+                f"'{self.path}' belongs to another {self._what}: {', '.join(different)} differ; "
                 "give another --run folder"
             )
         return events

@@ -1,8 +1,18 @@
-"""Training: data sets, the recipe, the one loop."""
+"""Training: data sets, the recipe, the one loop, trained weights."""
 
 from hwnas.training.data import load_data
 from hwnas.training.images import ImageData
 from hwnas.training.loop import Epoch, TrainingResult, evaluate, train
 from hwnas.training.recipe import Recipe
+from hwnas.training.weight_store import WeightStore
 
-__all__ = ["Epoch", "ImageData", "Recipe", "TrainingResult", "evaluate", "load_data", "train"]
+__all__ = [
+    "Epoch",
+    "ImageData",
+    "Recipe",
+    "TrainingResult",
+    "WeightStore",
+    "evaluate",
+    "load_data",
+    "train",
+]

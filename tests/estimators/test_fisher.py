@@ -25,9 +25,7 @@ def test_fisher_by_hand(exact, images, labels, by_hand, by_complex_steps):
     assert fisher(exact, images, labels) == pytest.approx(score(conv, linear), rel=1e-9)
 
 
-def test_tokens_are_the_places_of_a_feature(
-    images, labels, by_hand, by_complex_steps, monkeypatch
-):
+def test_tokens_are_the_places_of_a_feature(images, labels, by_hand, by_complex_steps, monkeypatch):
     """Patches of 2x2 pixels, a matrix on their 5 features, layer norm, mean over tokens, linear."""
     monkeypatch.setitem(
         BLOCKS, "fisher_tokens", lambda builder: builder.add("mix", TokenLinear(5), INPUT)

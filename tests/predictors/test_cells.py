@@ -9,9 +9,11 @@ from hwnas.predictors.cells import (
     OUTSIDE_MACS,
     cell_features,
     cell_macs,
+    cell_parameters,
     gene_features,
     parse_cell,
 )
+from hwnas.spaces import space
 
 # Nothing leads on from node 2, which is an end of the first and the third edge.
 DEAD_END = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|"
@@ -52,6 +54,15 @@ def test_macs_are_those_of_the_convolutions():
     none = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
     assert cell_macs([none])[0] == OUTSIDE_MACS
     assert cell_macs([DEAD_END])[0] == OUTSIDE_MACS + 10 * CELLS * CONVOLUTION_MACS
+
+
+def test_parameters_are_those_of_the_networks():
+    full = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+"
+    full += "|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    assert cell_parameters([full])[0] == space("nasbench201").decode([3] * 6).parameters
+    smallest, single = cell_parameters([full.replace("nor_conv_3x3", "none"), DEAD_END])
+    # A convolution of each size and its batch norm in the five cells of 16, 32 and 64 channels.
+    assert single - smallest == sum(5 * (10 * c * c + 4 * c) for c in (16, 32, 64))
 
 
 def test_genes_become_sizes_and_settings():

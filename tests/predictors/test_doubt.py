@@ -84,3 +84,14 @@ def test_saving_keeps_all(doubt):
     again = Doubt.from_json(json.loads(json.dumps(doubt.to_json())))
     shares = np.array([[0.3, 0.4]])
     assert np.array_equal(again.widening(shares, 0.9), doubt.widening(shares, 0.9))
+
+
+def test_the_family_that_is_off_most_is_believed_of_the_next(prices):
+    left_out = {key: value * (3 if "x48x" in key else 1) for key, value in prices.table_.items()}
+    near = [{dense(8, 8 * i): 1} for i in range(1, 6)] * 2
+    far = [{dense(48, 8 * i): 1} for i in range(1, 6)] * 2
+    together = Doubt().fit(prices, left_out, near * 9 + far)
+    apart = Doubt().fit(prices, left_out, near * 9 + far, ["near"] * 90 + ["far"] * 10)
+    share = np.array([[1.0, 0.0]])
+    assert together.widening(share, 0.8)[0][0] < 0.1
+    assert apart.widening(share, 0.8)[0][0] == pytest.approx(np.log(3))

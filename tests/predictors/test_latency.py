@@ -12,9 +12,11 @@ from hwnas.runtimes.sim_engine import model_ns
 from hwnas.spaces import space
 
 
-@pytest.fixture
-def fitted(sim):
-    records = DeviceProfile.open("sim").read()
+@pytest.fixture(scope="module")
+def fitted(measured):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWNAS_PROFILES", str(measured))
+        records = DeviceProfile.open("sim").read()
     bags = profiled_bags(records, "simulated")
     return LatencyPredictor().fit(records, bags), records, bags
 
@@ -120,7 +122,36 @@ def test_too_little_is_refused_with_advice(tmp_path, fitted):
     with pytest.raises(ProfileError, match="fit again"):
         LatencyPredictor.load(tmp_path / "broken.json")
     (tmp_path / "newer.json").write_text('{"schema":99}')
-    with pytest.raises(ProfileError, match="schema 99, this hwnas knows 2: fit again"):
+    with pytest.raises(ProfileError, match="schema 99, this hwnas knows 3: fit again"):
         LatencyPredictor.load(tmp_path / "newer.json")
     with pytest.raises(ProfileError, match="no fitted predictor"):
         LatencyPredictor.load(tmp_path / "none.json")
+
+
+def test_intervals_of_another_family_are_wider_and_hold_the_truth(fitted):
+    predictor, _, _ = fitted
+    widths, held = {}, []
+    for name in ("resnet-32", "shufflenet-32", "vit-32"):
+        bags = SpaceBags(space(name))
+        genotypes = bags.space.sample(np.random.default_rng(5), 12)
+        low, high = SpacePredictor(predictor, bags).bounds_ms(genotypes, 0.95)
+        widths[name] = float(np.median(high / low))
+        truth = [model_ns(architecture_to_onnx(bags.space.decode(row))) / 1e6 for row in genotypes]
+        held.append(np.mean((low <= truth) & (truth <= high)))
+    assert widths["resnet-32"] < 1.1
+    assert min(widths["shufflenet-32"], widths["vit-32"]) > 1.3
+    # The resnet-32 profile knows no depthwise kernel and no attention.
+    assert held[0] >= 0.75 and held[1] >= 0.75
+
+
+def test_an_operator_without_a_kernel_widens_the_interval(fitted):
+    predictor, _, _ = fitted
+    resnet = space("resnet-32")
+    row = resnet.sample(np.random.default_rng(1), 1)[0]
+    kernels = lower(architecture_to_onnx(resnet.decode(row)), FUSION["onnxruntime"])
+    sure, unsure = (predictor.predict_bag(kernels.kernels, count) for count in (0, 5))
+    assert unsure.latency_ms == sure.latency_ms
+    assert unsure.covered < sure.covered == 1
+    assert unsure.low_ms < sure.low_ms and unsure.high_ms > sure.high_ms
+    wider = predictor.predict_bag(kernels.kernels, 0, level=0.99)
+    assert wider.low_ms <= sure.low_ms and wider.high_ms >= sure.high_ms

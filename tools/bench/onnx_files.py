@@ -28,8 +28,9 @@ from hwnas.kernels import lower, read_model, with_static_shapes
 from hwnas.predictors import LatencyPredictor
 from hwnas.predictors.baselines import network_kernels
 from hwnas.profiles import DeviceProfile
-from hwnas.profiling import measure_models
 from hwnas.profiling.bags import profiled_bags
+from hwnas.profiling.models import measure_models
+from hwnas.runtimes import runtime
 from hwnas.targets import target
 
 BUDGET_S = 240.0
@@ -88,6 +89,7 @@ def models(folder: Path) -> Iterator[tuple[str, str, onnx.ModelProto]]:
 def measure(name: str) -> dict[str, Any]:
     """What each network takes."""
     profile = DeviceProfile.open(name)
+    device = profile.device
     with tempfile.TemporaryDirectory() as folder:
         payloads, sources = {}, {}
         for source, title, proto in models(Path(folder)):
@@ -95,7 +97,7 @@ def measure(name: str) -> dict[str, Any]:
             payloads[title] = proto.SerializeToString()
         found, failures, conditions = measure_models(
             profile,
-            target(profile.device),
+            target(runtime(device.runtime), device.transport, device.threads, device.told),
             payloads,
             budget_s=BUDGET_S,
             on_progress=lambda share: print(f"{share:.0%}", end=" ", file=sys.stderr, flush=True),

@@ -1,0 +1,181 @@
+"""``hwnas score``: what estimators of accuracy are worth, on the same architectures."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hwnas.cli.common import Json, Resume, Seed, folder_path, note, output, print_json
+from hwnas.cli.search import names
+from hwnas.errors import RequestError
+
+
+def score(
+    space_name: Annotated[
+        str | None, typer.Option("--space", help="Search space to draw architectures from.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="digits, or the path of a data set.")] = "digits",
+    estimators: Annotated[
+        str,
+        typer.Option(
+            "--estimators",
+            help="Names with commas; MACs, parameters and one epoch of training are always there.",
+        ),
+    ] = "naswot,synflow",
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n", help="Architectures, 50 by default; with --table rows, all by default."
+        ),
+    ] = None,
+    reference: Annotated[str, typer.Option(help="What the truth is: scratch.")] = "scratch",
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the reference.")] = 8,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Make bands of the latency predicted for this device, not of MACs."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", help="Folder in which estimates are kept as made.", parser=folder_path
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", help="CSV (or CSV.gz) whose accuracies are known, not trained."),
+    ] = None,
+    accuracy: Annotated[
+        str | None, typer.Option("--accuracy", help="With --table: the column of the truth.")
+    ] = None,
+    scores: Annotated[
+        str | None,
+        typer.Option(
+            "--scores", help="With --table: the columns to judge, higher is better; all by default."
+        ),
+    ] = None,
+    band: Annotated[
+        str | None,
+        typer.Option("--band", help="With --table: the column of cost; macs where known."),
+    ] = None,
+    arch_column: Annotated[
+        str,
+        typer.Option("--arch-column", help="With --table: column of NAS-Bench-201 strings."),
+    ] = "arch_str",
+    seed: Seed = 0,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Judge estimators of accuracy against trained accuracy, beside MACs and one epoch."""
+    if table is not None:
+        unfit = {"--space": space_name, "--run": run, "--device": device, "--resume": resume}
+        result = _of_table(unfit, table, accuracy, scores, band, arch_column, n, seed)
+    else:
+        unfit = {"--accuracy": accuracy, "--scores": scores, "--band": band}
+        _refuse(unfit, "is for a table; give --table FILE.csv with it")
+        if space_name is None:
+            raise RequestError("give --space NAME to train in, or --table FILE.csv to rank")
+        from hwnas.cli.score_run import ScoreRequest, ScoreRun
+
+        request = ScoreRequest(
+            space=space_name,
+            data=data,
+            estimators=names("estimators", estimators),
+            count=50 if n is None else n,
+            reference=reference,
+            epochs=epochs,
+            device=device,
+            folder=run,
+            seed=seed,
+            resume=resume,
+        )
+        result = ScoreRun(request).run()
+    for text in result["warnings"]:
+        note(f"warning: {text}")
+    if as_json:
+        print_json(result)
+    else:
+        show(result)
+        for name, verdict in result.get("learned", {}).items():
+            output.print(f"{name}: {verdict}", soft_wrap=True)
+
+
+def _of_table(
+    unfit: dict[str, Any],
+    table: Path,
+    accuracy: str | None,
+    scores: str | None,
+    band: str | None,
+    arch_column: str,
+    n: int | None,
+    seed: int,
+) -> dict[str, Any]:
+    _refuse(unfit, "trains, and a table is not trained; leave out one of it and --table")
+    if accuracy is None:
+        raise RequestError("with --table give --accuracy COLUMN, the column of the truth")
+    from hwnas.cli.score_table import scored_table
+
+    wanted = None if scores is None else names("scores", scores)
+    return scored_table(
+        table,
+        accuracy,
+        wanted,
+        band=band,
+        arch_column=arch_column,
+        count=n,
+        seed=seed,
+    )
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    for option, value in options.items():
+        if value is not None and value is not False:
+            raise RequestError(f"{option} {why}")
+
+
+def show(result: dict[str, Any]) -> None:
+    """The scoreboard as a table, the best Kendall first."""
+    diverged = result["diverged"]
+    table = Table(
+        title=f"{result['n']} architectures of {result['of']} against {result['reference']}"
+        + (f"; {diverged} without an accuracy are left out" if diverged else ""),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("estimator")
+    for column in (
+        "Kendall",
+        "95 % interval",
+        "over MACs",
+        "95 % interval",
+        "Spearman",
+        "top tenth",
+        f"in {result['band']} band",
+        "regret",
+        "s each",
+    ):
+        table.add_column(column, justify="right")
+    for row in result["scores"]:
+        table.add_row(
+            row["estimator"] + (f" ({row['missing']} missing)" if row["missing"] else ""),
+            _number(row["kendall"]),
+            _range(row["low"], row["high"]),
+            _number(row["over_macs"], "+.2f"),
+            _range(row["over_macs_low"], row["over_macs_high"]),
+            _number(row["spearman"]),
+            _number(row["top_decile_kendall"]),
+            _number(row["band_kendall"]),
+            _number(row["regret"], ".4g"),
+            _number(row["seconds_per_architecture"], ".3g"),
+        )
+    output.print(table)
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "–" if value is None or math.isnan(value) else format(value, form)
+
+
+def _range(low: float, high: float) -> str:
+    return "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
