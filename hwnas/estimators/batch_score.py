@@ -13,7 +13,7 @@ from hwnas.estimators.base import Budget, Estimate
 from hwnas.nets.layers import Statistics, apply_layer
 from hwnas.nets.network import Network
 from hwnas.spaces.architecture import Architecture
-from hwnas.spaces.layers import BatchNorm, Conv2d, Layer, Linear
+from hwnas.spaces.layers import Activation, BatchNorm, Conv2d, Layer, Linear
 from hwnas.spaces.token_layers import PatchConv2d, TokenLinear
 from hwnas.training.images import ImageData
 from hwnas.training.loop import check_fit
@@ -55,6 +55,9 @@ def with_batch_statistics(
     One image of one pixel has no statistics of its own; batch norm then takes the
     running ones, which are 0 and 1 in a network without training.
     """
+    if isinstance(layer, Activation) and layer.kind == "hardsigmoid":
+        # torch has no second derivative of its own hard sigmoid, which GraSP needs.
+        return functional.relu6(inputs[0] + 3) / 6
     alone = isinstance(layer, BatchNorm) and inputs[0].numel() == inputs[0].shape[1]
     kept = state._replace(update=False) if alone and state is not None else None
     return apply_layer(layer, inputs, parameters, kept)

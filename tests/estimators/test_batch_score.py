@@ -19,13 +19,14 @@ def test_gradients_by_hand(exact, images, labels, by_hand):
     for slope, expected in zip(
         loss_gradients(found, labels, found.weights), by_hand.gradients(), strict=True
     ):
-        assert np.allclose(slope.numpy().reshape(expected.shape), expected, rtol=1e-9, atol=1e-12)
+        assert np.allclose(slope.numpy().reshape(expected.shape), expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["mobilenet-32", "vit-32"])
 def test_gradients_are_those_of_training(name):
     own = space(f"{name}:classes=2,image_size=16")
     network = Network(own.decode(own.sample(np.random.default_rng(0), 1)[0].tolist())).double()
+    torch.manual_seed(0)
     images, labels = torch.randn(4, 3, 16, 16, dtype=torch.float64), torch.tensor([0, 1, 1, 0])
     channels, height, width = network.architecture.input_shape
     images = images[:, :channels, :height, :width]
@@ -45,7 +46,7 @@ def test_gradients_are_those_of_training(name):
     ]
     assert len(weights) == len(slopes) == len(found.outputs)
     for weight, slope in zip(weights, slopes, strict=True):
-        assert torch.allclose(slope, weight.grad, rtol=1e-9, atol=1e-12)
+        assert torch.allclose(slope, weight.grad, rtol=1e-6, atol=1e-9)
 
 
 def test_weights_that_cannot_be_trained_are_scored_too(exact, images, labels):
