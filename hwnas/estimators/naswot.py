@@ -3,11 +3,11 @@
 import time
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hwnas.estimators.base import Budget, Estimate
+from hwnas.estimators.batch_score import distinct_images
 from hwnas.nets.layers import Statistics, apply_layer
 from hwnas.nets.network import Network
 from hwnas.nets.parameters import channels_last
@@ -87,14 +87,7 @@ class NaswotScore:
 
     def batch(self) -> list[int]:
         """Indices of the training images that are used, without those that repeat another."""
-        images = self.data.split("train").images
-        order = np.random.default_rng(self.seed).permutation(len(images))
-        seen: dict[bytes, int] = {}
-        for index in order.tolist():
-            seen.setdefault(images[index].tobytes(), index)
-            if len(seen) == self.batch_size:
-                break
-        return list(seen.values())
+        return distinct_images(self.data, self.batch_size, self.seed)
 
     def estimate(self, architecture: Architecture, budget: Budget) -> Estimate:
         """The score of one architecture, see :func:`naswot`; the budget does not matter.

@@ -7,18 +7,46 @@ import numpy as np
 from scipy.stats import rankdata
 
 from hwnas.errors import SpecError
+from hwnas.estimators.az_nas import AzNasScore, az_nas, log_ranks
+from hwnas.estimators.fisher import FisherScore, fisher
+from hwnas.estimators.grad_norm import GradNormScore, grad_norm
+from hwnas.estimators.gradsign import GradSignScore, gradsign
+from hwnas.estimators.grasp import GraspScore, grasp
+from hwnas.estimators.jacob_cov import JacobCovScore, jacob_cov
 from hwnas.estimators.naswot import NaswotScore, naswot
 from hwnas.estimators.size import MacsScore, ParametersScore
+from hwnas.estimators.snip import SnipScore, snip
 from hwnas.estimators.synflow import SynflowScore, synflow
+from hwnas.estimators.zen import ZenScore, zen
+from hwnas.estimators.zico import ZicoScore, zico
 
 __all__ = [
+    "AzNasScore",
+    "FisherScore",
+    "GradNormScore",
+    "GradSignScore",
+    "GraspScore",
+    "JacobCovScore",
     "MacsScore",
     "NaswotScore",
     "ParametersScore",
+    "SnipScore",
     "SynflowScore",
+    "ZenScore",
+    "ZicoScore",
+    "az_nas",
+    "fisher",
+    "grad_norm",
+    "gradsign",
+    "grasp",
+    "jacob_cov",
+    "log_ranks",
     "mean_rank",
     "naswot",
+    "snip",
     "synflow",
+    "zen",
+    "zico",
 ]
 
 
