@@ -30,7 +30,7 @@ from hwnas.profiling.general import general_kernels
 MOST = 40
 SPLITS = 20
 FOLDS = 5
-GENERAL = 800
+GENERAL = 912
 """General kernels of profiles with several spaces, at most."""
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 PRICES_MS = (0.0, 0.005, 0.02, 0.1, float("inf"))
