@@ -136,10 +136,16 @@ def fitted(held: "DeviceProfile") -> dict[str, Any]:
     from hwnas.predictors import LatencyPredictor, evaluate
     from hwnas.profiling.bags import profiled_bags
 
-    records = held.read()
-    bags = profiled_bags(records, held.device.runtime)
-    predictor = LatencyPredictor().fit(records, bags)
-    result = evaluate(predictor, bags)
+    name = held.device.name
+    with progress(f"fitting {name}") as bar:
+        records = held.read()
+        bar.update(0.05, f"fitting {name}: kernels of its networks")
+        bags = profiled_bags(records, held.device.runtime)
+        bar.update(0.2, f"fitting {name}: prices of kernels and blocks, and what sums of them miss")
+        predictor = LatencyPredictor().fit(records, bags)
+        bar.update(0.95, f"fitting {name}: networks that were left out")
+        result = evaluate(predictor, bags)
+        bar.update(1.0, f"fitted {name}")
     result["networks_ms"] = latency_range([n.measurement.latency_ms for n in bags.networks])
     predictor.save(held.predictor_path)
     return result
