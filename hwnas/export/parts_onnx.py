@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto, helper
 
-from hwnas.export.kernels_onnx import is_edge, kernel_model
+from hwnas.export.kernel_writer import is_edge
+from hwnas.export.kernels_onnx import kernel_model
 from hwnas.export.layers_onnx import OnnxWriter
 from hwnas.export.onnx_graph import IR_VERSION, OPSET
 from hwnas.export.weights import serialised

@@ -15,7 +15,7 @@ Bag = Mapping[Kernel, int]
 ESTIMATES = ("model", "roofline")
 """Sources of prices that are not measured."""
 
-LEAST = (0.0, float(np.log(2)))
+LEAST = {"model": 0.0, "roofline": float(np.log(2))}
 """What is doubted of each at least: an operator of a kind that nobody measured may be anything."""
 
 
@@ -36,7 +36,6 @@ class Doubt:
     def fit(
         self,
         prices: KernelPrices,
-        left_out_ms: Mapping[str, float],
         bags: Sequence[Bag],
         families: Sequence[str] | None = None,
     ) -> "Doubt":
@@ -44,10 +43,10 @@ class Doubt:
 
         Args:
             prices: The prices.
-            left_out_ms: By key, what the kernel model says of a kernel of the table without it.
             bags: The bags.
             families: The family of each; without it all are of one.
         """
+        left_out_ms = prices.left_out_ms
         sums: list[list[float]] = []
         of: list[str] = []
         for bag, family in zip(bags, families or [""] * len(bags), strict=True):
@@ -83,14 +82,12 @@ class Doubt:
         """
         excess = np.maximum(shares - self.usual_, 0.0)
 
+        def widest(name: str, sign: int) -> float:
+            groups = self.errors_[name] or [np.zeros(0)]
+            return max(conformal_quantile(sign * errors, quantile) for errors in groups)
+
         def side(sign: int) -> Floats:
-            wide = [
-                max(least, *(conformal_quantile(sign * errors, quantile) for errors in own))
-                for least, own in (
-                    (least, self.errors_[name] or [np.zeros(0)])
-                    for name, least in zip(ESTIMATES, LEAST, strict=True)
-                )
-            ]
+            wide = [max(LEAST[name], widest(name, sign)) for name in ESTIMATES]
             found: Floats = excess @ np.array(wide)
             return found
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class KernelPrices:
         Args:
             table_ms: Milliseconds by kernel key.
         """
+        self.__dict__.pop("left_out_ms", None)
         self.table_ = dict(table_ms)
         kernels = [Kernel.from_key(key) for key in self.table_]
         prices = np.array(list(self.table_.values()))
@@ -41,17 +43,13 @@ class KernelPrices:
         self.roofline_ = _roofline(kernels, prices)
         return self
 
-    def left_out_ms(self, seed: int = 0) -> dict[str, float]:
-        """What the trees say of each kernel of the table without it and those like it, ms.
+    @cached_property
+    def left_out_ms(self) -> dict[str, float]:
+        """What trees say of each kernel of the table without it and those like it, ms by key.
 
         Five folds; kernels of a kind whose sizes are equal to a power of two are in the
-        same one, since a network that nobody saw has sizes that nobody saw.
-
-        Args:
-            seed: Seed of the folds.
-
-        Returns:
-            By key; empty where the table is too small for trees.
+        same one, since a network that nobody saw has sizes that nobody saw. Empty where the
+        table is too small for trees.
         """
         if self.trees_ is None:
             return {}
@@ -60,7 +58,7 @@ class KernelPrices:
         features = np.array([kernel_features(kernel) for kernel in kernels])
         target = np.log(np.array(list(self.table_.values())) / work)
         _, cell = np.unique([_cell(kernel) for kernel in kernels], return_inverse=True)
-        fold = np.random.default_rng(seed).permutation(cell.max() + 1)[cell] % FOLDS
+        fold = np.random.default_rng(0).permutation(cell.max() + 1)[cell] % FOLDS
         found = np.zeros(len(kernels))
         for part in range(FOLDS):
             inside = fold != part

@@ -12,7 +12,7 @@ from hwnas.errors import ProfileError
 from hwnas.files import write_text
 from hwnas.kernels import Kernel
 from hwnas.predictors.baselines import network_kernels
-from hwnas.predictors.doubt import ESTIMATES, Doubt, unsure_ms
+from hwnas.predictors.doubt import Doubt, unsure_ms
 from hwnas.predictors.features import SUMS, bag_features, bag_sums
 from hwnas.predictors.kernel_model import KernelPrices
 from hwnas.predictors.parts import LEAST_MS, part_prices
@@ -81,7 +81,6 @@ class LatencyPredictor:
         }
         self.call_ms_ = call_ms
         self.kernels_ = KernelPrices().fit(split["kernel:"])
-        self._left_out_ms = self.kernels_.left_out_ms(self.seed)
         self.blocks_ms_ = split["block:"]
         measured = [key for key in self.blocks_ms_ if key in block_kernels]
         sums = self._sums([block_kernels[key] for key in measured])
@@ -117,7 +116,7 @@ class LatencyPredictor:
 
     def fit_doubt(self, kernel_bags: Sequence[Bag], spaces: Sequence[str]) -> "LatencyPredictor":
         """Fit what prices that are not measured add, on the kernels of networks of spaces."""
-        self.doubt_ = Doubt().fit(self.kernels_, self._left_out_ms, kernel_bags, spaces)
+        self.doubt_ = Doubt().fit(self.kernels_, kernel_bags, spaces)
         return self
 
     def _sums(self, kernel_bags: Sequence[Bag]) -> Floats:
@@ -149,13 +148,8 @@ class LatencyPredictor:
         self, networks: Sequence[NetworkBag], bags: ProfiledBags
     ) -> tuple[Floats, Floats]:
         """Sums over blocks ``(n,)`` ms, and over kernels ``(n, len(SUMS))``, of networks."""
-        keys = sorted({key for item in networks for key in item.blocks})
+        keys, counts = _block_counts(networks)
         prices, sums = self.block_prices(keys, [bags.block_kernels[key] for key in keys])
-        index = {key: position for position, key in enumerate(keys)}
-        counts = np.zeros((len(networks), len(keys)))
-        for row, item in enumerate(networks):
-            for key, number in item.blocks.items():
-                counts[row, index[key]] = number
         return counts @ prices, counts @ sums
 
     def block_unsure_ms(self, keys: Sequence[str], kernel_bags: Sequence[Bag]) -> Floats:
@@ -166,22 +160,19 @@ class LatencyPredictor:
 
     def network_unsure_ms(self, networks: Sequence[NetworkBag], bags: ProfiledBags) -> Floats:
         """What of networks' sums of blocks is not measured, ms, ``(n, len(ESTIMATES))``."""
-        keys = sorted({key for item in networks for key in item.blocks})
-        unsure = dict(
-            zip(
-                keys,
-                self.block_unsure_ms(keys, [bags.block_kernels[key] for key in keys]),
-                strict=True,
-            )
+        keys, counts = _block_counts(networks)
+        found: Floats = counts @ self.block_unsure_ms(
+            keys, [bags.block_kernels[key] for key in keys]
         )
-        found = np.zeros((len(networks), len(ESTIMATES)))
-        for row, item in enumerate(networks):
-            for key, number in item.blocks.items():
-                found[row] += number * unsure[key]
         return found
 
     def log_bounds(
-        self, parts_ms: Floats, sums: Floats, unsure: Floats, quantile: float
+        self,
+        parts_ms: Floats,
+        sums: Floats,
+        unsure: Floats,
+        quantile: float,
+        residual: Residual | None = None,
     ) -> tuple[Floats, Floats]:
         """Logarithms of measured over predicted that networks stay above, and below.
 
@@ -190,13 +181,9 @@ class LatencyPredictor:
             sums: Sums over kernels, ``(n, len(SUMS))``.
             unsure: What of the blocks' prices is not measured, ms, ``(n, len(ESTIMATES))``.
             quantile: What either bound holds.
+            residual: What corrects the sums; that of networks made of blocks where not given.
         """
-        return self._log_bounds(self.network_residual_, parts_ms, sums, unsure, quantile)
-
-    def _log_bounds(
-        self, residual: Residual, parts_ms: Floats, sums: Floats, unsure: Floats, quantile: float
-    ) -> tuple[Floats, Floats]:
-        low, high = residual.bounds(bag_features(sums), quantile)
+        low, high = (residual or self.network_residual_).bounds(bag_features(sums), quantile)
         shares = unsure / np.maximum(parts_ms, LEAST_MS)[:, None]
         below, above = self.doubt_.widening(shares, quantile)
         return low - below, high + above
@@ -241,13 +228,8 @@ class LatencyPredictor:
         total = sum(share.ms for share in shares) or 1.0
         covered = sum(share.ms for share in shares if share.source != "roofline") / total
         covered *= sum(bag.values()) / max(1, sum(bag.values()) + not_covered)
-        low, high = self._log_bounds(
-            self.model_residual_,
-            sums[:, 0],
-            sums,
-            unsure_ms(self.kernels_, [bag]),
-            (1 + level) / 2,
-        )
+        unsure = unsure_ms(self.kernels_, [bag])
+        low, high = self.log_bounds(sums[:, 0], sums, unsure, (1 + level) / 2, self.model_residual_)
         # What has no kernel at all may be anything: a factor of two on its share.
         slack = not_covered / max(1, sum(bag.values()) + not_covered) * float(np.log(2))
         return Prediction(
@@ -313,6 +295,12 @@ class LatencyPredictor:
                 f"'{path}' is broken ({error}); fit again with 'hwnas fit {path.parent.name}'"
             ) from error
         return predictor
+
+
+def _block_counts(networks: Sequence[NetworkBag]) -> tuple[list[str], Floats]:
+    """The blocks of networks, and how often each occurs in each, ``(n, blocks)``."""
+    keys = sorted({key for item in networks for key in item.blocks})
+    return keys, np.array([[item.blocks[key] for key in keys] for item in networks], dtype=float)
 
 
 def _to_fit(bags: ProfiledBags) -> list[NetworkBag]:

@@ -46,10 +46,6 @@ class Bags(Protocol):
         """The kernels of each block."""
         ...
 
-    def block_indices(self, genotypes: Genotypes) -> NDArray[np.int64]:
-        """Blocks ``(n, slots)`` of genotypes ``(n, choices)``."""
-        ...
-
 
 @dataclass(frozen=True)
 class SlotCost:
@@ -164,9 +160,7 @@ class SpacePredictor:
 
 
 def _slot_table(slot: Slot, prices: Floats, sums: Floats) -> _SlotTable:
-    blocks = slot.blocks
-    strides = [1] * blocks.ndim
-    for axis in range(blocks.ndim - 2, -1, -1):
-        strides[axis] = strides[axis + 1] * blocks.shape[axis + 1]
+    blocks = np.ascontiguousarray(slot.blocks)
+    strides = tuple(stride // blocks.itemsize for stride in blocks.strides)
     flat = blocks.ravel()
-    return _SlotTable(slot.choices, tuple(strides), prices[flat], sums[flat])
+    return _SlotTable(slot.choices, strides, prices[flat], sums[flat])

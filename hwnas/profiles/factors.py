@@ -13,7 +13,7 @@ from statistics import median
 
 import numpy as np
 
-from hwnas.profiles.observation import CANARY_TOLERANCE, Observation
+from hwnas.profiles.observation import Observation, is_quiet
 
 LEAST = 4
 """Networks that others saw too which a process needs, so that its factor is known."""
@@ -24,9 +24,7 @@ LARGEST = 0.15
 STEPS = 50
 
 
-def session_factors(
-    observations: Iterable[Observation], canary_ms: float, *, least_accepted: int = 3
-) -> dict[str, float]:
+def session_factors(observations: Iterable[Observation], canary_ms: float) -> dict[str, float]:
     """The factor of each process by which its whole networks are slower than usual.
 
     Median polish (Tukey, 1977) of the logarithms by network and process. Processes that
@@ -36,15 +34,13 @@ def session_factors(
     Args:
         observations: Of a profile; those of other parts are passed by.
         canary_ms: The canary's quiet time.
-        least_accepted: Accepted visits that an observation needs to count.
 
     Returns:
         By session; those that are not known are left out.
     """
     logs: dict[str, dict[str, float]] = defaultdict(dict)
     for item in observations:
-        quiet = item.failure is None and item.canary_ms <= canary_ms * (1 + CANARY_TOLERANCE)
-        if item.key.startswith("network:") and quiet and item.accepted >= least_accepted:
+        if item.key.startswith("network:") and is_quiet(item, canary_ms):
             logs[item.session][item.key] = float(np.log(item.quiet_ms))
     factors: dict[str, float] = {}
     for group in _joined(logs):

@@ -93,9 +93,22 @@ class Measurement:
     session_ms: tuple[float, ...]
 
 
-def combine(
-    observations: Sequence[Observation], canary_ms: float, *, least_accepted: int = 3
-) -> Measurement:
+LEAST_ACCEPTED = 3
+"""Accepted visits that a process needs to count as quiet."""
+
+
+def is_quiet(item: Observation, canary_ms: float) -> bool:
+    """Whether a process worked, its canary came near the device's best, and enough visits count.
+
+    Args:
+        item: What the process saw of a part.
+        canary_ms: The canary's best over all processes of the device.
+    """
+    near = item.canary_ms <= canary_ms * (1 + CANARY_TOLERANCE)
+    return item.failure is None and near and item.accepted >= LEAST_ACCEPTED
+
+
+def combine(observations: Sequence[Observation], canary_ms: float) -> Measurement:
     """One measurement from the observations of one part.
 
     Processes whose canary never came near the device's best are left out where
@@ -104,14 +117,9 @@ def combine(
     Args:
         observations: At least one without failure.
         canary_ms: The canary's best over all processes of the device.
-        least_accepted: Accepted visits that a process needs to count as quiet.
     """
     seen = [item for item in observations if item.failure is None]
-    quiet = [
-        item
-        for item in seen
-        if item.canary_ms <= canary_ms * (1 + CANARY_TOLERANCE) and item.accepted >= least_accepted
-    ]
+    quiet = [item for item in seen if is_quiet(item, canary_ms)]
     used = quiet or seen
     values = [item.quiet_ms for item in used]
     latency = median(values)

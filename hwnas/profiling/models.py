@@ -85,7 +85,7 @@ def measure_models(
                 seed=visit_seed(seed, left, least),
                 until=time.monotonic() + budget_s / SESSIONS,
                 shapes=open_shapes,
-                quiet_ms=records.quiet_canary_ms() or known_ms or None,
+                quiet_ms=min(filter(None, (known_ms, records.quiet_canary_ms())), default=None),
                 on_step=on_step,
             )
             whole += all(item.failure is None for item in seen)

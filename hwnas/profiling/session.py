@@ -143,6 +143,8 @@ class ProfilingSession:
                 records,
                 new_parts=spent[PARTS] <= parts_s / 2,
                 parts_first=spent[PARTS] < parts_s,
+                # The space comes first: a small budget has no room for others.
+                general=spent[PARTS] > parts_s / 6,
             )
             if turn is None:
                 break

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,12 @@ class Turns:
         self._passed.update(keys)
 
     def next(
-        self, records: Records, *, new_parts: bool = True, parts_first: bool = True
+        self,
+        records: Records,
+        *,
+        new_parts: bool = True,
+        parts_first: bool = True,
+        general: bool = True,
     ) -> Turn | None:
         """What to measure next; ``None`` where everything is measured.
 
@@ -119,6 +125,8 @@ class Turns:
             new_parts: Whether parts that nobody saw come before second visits to others.
             parts_first: Whether parts come at all before the networks are done; a session
                 says so while the budget's share for them lasts.
+            general: Whether kernels of all kinds come among those of the space, not only
+                when all of these were seen.
         """
         counts = Counter(records.session_counts()) + self._passed
         spent = {NETWORKS: 0.0, PARTS: 0.0}
@@ -131,7 +139,8 @@ class Turns:
         due = spent[NETWORKS] <= self._shares.networks * sum(spent.values())
         if networks and (due or not parts_first):
             return self._network_turn(networks, counts)
-        turns = (self._first_visit, self._second_visit)
+        first = partial(self._first_visit, general=general)
+        turns = (first, self._second_visit)
         for turn in turns if new_parts else reversed(turns):
             found = turn(records, counts)
             if found is not None:
@@ -172,11 +181,13 @@ class Turns:
             visit_seed(self._seed, [item.key for item in batch], counts[batch[0].key]),
         )
 
-    def _first_visit(self, records: Records, counts: Mapping[str, int]) -> Turn | None:
+    def _first_visit(
+        self, records: Records, counts: Mapping[str, int], *, general: bool
+    ) -> Turn | None:
         done = {key for key, count in counts.items() if count > 0}
         chosen: list[Part] = []
         ordered = self._order.ordered(records, done) if self._part_keys - done else []
-        for key in self._plan.with_general(ordered, done):
+        for key in self._plan.with_general(ordered, done) if general or not ordered else ordered:
             part = self._plan.part(key)
             # A kernel that cannot stand alone has no model.
             chosen += [] if part is None else [part]

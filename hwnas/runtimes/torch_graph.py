@@ -208,6 +208,7 @@ class Builder:
         step = Step(self, node)
         try:
             found = function(step)
+        # All that torch raises for a node that does not fit; the model is refused by that node.
         except (RuntimeError, TypeError, IndexError, NotImplementedError) as error:
             raise step.refused(str(error).strip().splitlines()[0]) from error
         results = found if isinstance(found, list) else [found]

@@ -38,6 +38,10 @@ class GenotypePredictor(Protocol):
         """Latencies ``(n,)`` of genotypes ``(n, choices)``."""
         ...
 
+    def table_ms(self, genotypes: Genotypes) -> Floats:
+        """Latencies ``(n,)`` by the table of :meth:`slot_costs_ms` alone."""
+        ...
+
     def bounds_ms(self, genotypes: Genotypes, quantile: float) -> tuple[Floats, Floats]:
         """Bounds ``(n,)`` that the latency stays above, and below, each with ``quantile``."""
         ...

@@ -40,13 +40,6 @@ class ExpectedLatency:
         self._genes = np.array([i for i, _ in sets])
         self._values = np.array([j for _, j in sets])
 
-    def table_ms(self, genotypes: Genotypes) -> Floats:
-        """The table's latency ``(n,)`` of genotypes ``(n, choices)``."""
-        total = np.full(len(genotypes), self._constant_ms)
-        for choices, costs in self._slots:
-            total += costs[tuple(genotypes[:, c] for c in choices)]
-        return total
-
     def table_expectation(self, probabilities: list[Tensor]) -> Tensor:
         """The table's exact expectation, differentiable in the probabilities."""
         total = torch.tensor(self._constant_ms, dtype=torch.float64)
@@ -61,7 +54,9 @@ class ExpectedLatency:
     def rest_ms(self, genotypes: Genotypes) -> Floats:
         """What the upper bound adds to the table, ``(n,)``."""
         canonical = self._space.canonical(genotypes)
-        rest: Floats = self._constraint.upper_ms(canonical) - self.table_ms(genotypes)
+        rest: Floats = self._constraint.upper_ms(canonical) - self._constraint.predictor.table_ms(
+            genotypes
+        )
         return rest
 
     def gradient(

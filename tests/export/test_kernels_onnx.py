@@ -3,10 +3,11 @@ from pathlib import Path
 
 import onnx
 import pytest
+from small_models import SMALL_MODELS
 
-from hwnas.export.kernels_onnx import is_edge, kernel_model
+from hwnas.export.kernel_writer import is_edge
+from hwnas.export.kernels_onnx import kernel_model
 from hwnas.export.parts_onnx import kernel_part
-from hwnas.export.small_models import SMALL_MODELS
 from hwnas.kernels import FUSION, Kernel, lower
 from hwnas.runtimes import runtime
 from hwnas.runtimes.ort_engine import Session

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from small_models import SMALL_MODELS
 
 from hwnas.export.layers_onnx import architecture_to_onnx, chain_to_onnx
-from hwnas.export.small_models import SMALL_MODELS
 from hwnas.kernels import FUSION, FusionRules, lower
 from hwnas.runtimes import runtime
 from hwnas.spaces import BlockSpec, PlacedBlock, space

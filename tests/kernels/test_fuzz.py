@@ -5,9 +5,9 @@ import time
 
 import onnx
 import pytest
+from small_models import SMALL_MODELS
 
 from hwnas.errors import HwnasError
-from hwnas.export.small_models import SMALL_MODELS
 from hwnas.kernels import FUSION, Lowered, lower, parse_model
 
 MUTATIONS = 100

@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from small_models import SMALL_MODELS
 
 from hwnas.errors import ShapeError
-from hwnas.export.small_models import SMALL_MODELS
 from hwnas.kernels import FUSION, lower
 
 RULES = FUSION["onnxruntime"]

@@ -148,3 +148,18 @@ def test_a_seed_depends_on_what_is_measured_and_for_which_time():
     seeds += [visit_seed(1, "ab", 0), visit_seed(0, ["ab"], 0)]
     assert len(set(seeds)) == len(seeds) and all(seed >= 0 for seed in seeds)
     assert visit_seed(0, ["a", "b"], 0) == seeds[0]
+
+
+def test_general_kernels_wait_for_the_space_unless_they_are_due(bags):
+    plan = PartPlan(bags, 0, general=40)
+    turns = Turns(bags.space, [], plan, 0, Shares(batch_parts=30))
+    alone, mixed = (
+        {part.key for part in turns.next(Records(), general=general).parts}
+        for general in (False, True)
+    )
+    assert not alone & set(plan.general)
+    assert len(mixed & set(plan.general)) == 10
+    # Where nothing of the space is left, they come all the same.
+    seen = [observed(key, "s0000") for key in plan.ordered(set())]
+    left = turns.next(Records(seen), general=False)
+    assert {part.key for part in left.parts} & set(plan.general)

@@ -24,11 +24,13 @@ class FakePredictor:
                 costs[genes] = 0.0 if block is None else 0.01 + block.graph.macs / 2e7
             self.slots.append(Cost(slot.choices, costs))
 
-    def predict_ms(self, genotypes):
-        table = 0.01 + sum(
+    def table_ms(self, genotypes):
+        return 0.01 + sum(
             slot.costs_ms[tuple(genotypes[:, c] for c in slot.choices)] for slot in self.slots
         )
-        return table * (1 + 0.01 * (genotypes.sum(axis=1) % 3))
+
+    def predict_ms(self, genotypes):
+        return self.table_ms(genotypes) * (1 + 0.01 * (genotypes.sum(axis=1) % 3))
 
     def bounds_ms(self, genotypes, quantile):
         latency = self.predict_ms(genotypes)
@@ -115,10 +117,14 @@ class WidePredictor:
                     costs[codes] = 0.0
             self.slots.append(Cost(slot.choices, costs))
 
-    def predict_ms(self, genotypes):
+    def table_ms(self, genotypes):
         table = np.full(len(genotypes), self.constant_ms)
         for slot in self.slots:
             table += slot.costs_ms[tuple(genotypes[:, c] for c in slot.choices)]
+        return table
+
+    def predict_ms(self, genotypes):
+        table = self.table_ms(genotypes)
         wobble = 1 + 0.05 * np.sin(genotypes[:, 0] + 2.0 * genotypes[:, 1])
         return table * wobble * (table / self.constant_ms) ** 0.05
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from small_models import SMALL_MODELS
 
 from hwnas.export.layers_onnx import architecture_to_onnx
-from hwnas.export.small_models import SMALL_MODELS
 from hwnas.kernels import FUSION, lower
 from hwnas.runtimes import runtime
 from hwnas.spaces import space

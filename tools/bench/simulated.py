@@ -37,14 +37,14 @@ class Direct(Worker):
         self._device = device
         self._threads, self._count = 1, 0
         self.inference_s = self.waited_s = 0.0
-        # The one thing of a temporary folder that loading a model asks for.
+        # A stand-in with the one thing of a temporary folder that loading a model asks for.
         self._folder = SimpleNamespace(name=folder)  # type: ignore[assignment]
         self.best = float("inf")
         self.rounds: list[list[Burst]] = []
         self._random = random.Random(seed)
         self._run, self._slowness = self._agent.run, device._device.slowness
         self._key = ""
-        # To know which model a reading is of.
+        # Wrapped, to know which model a reading is of.
         self._agent.run = self._named  # type: ignore[method-assign]
         device._device.slowness = self._watched
 

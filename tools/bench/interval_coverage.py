@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and what an injected slowdown does to the numbers.
 
-.venv/bin/python tools/bench/coverage.py > docs/figures/coverage.json
+.venv/bin/python tools/bench/interval_coverage.py > docs/figures/coverage.json
 
 The agent, the protocol, its statistics and the simulated device as they ship, without the
 process between them. Each simulated process has a seed of its own; its device has noise,
