@@ -27,21 +27,25 @@ def profiles(tmp_path, monkeypatch):
     return folder
 
 
+def profiled(folder: Path, name: str, *, budget_s: float, networks: int, **config) -> Path:
+    """A simulated device with the space resnet-32 measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWNAS_PROFILES", str(folder))
+        patch.setenv("HWNAS_SIMULATED", json.dumps(config))
+        ProfilingSession(
+            DeviceProfile.create(Device(name, runtime="simulated")),
+            target(runtime("simulated"), "local", 1),
+            space("resnet-32"),
+            budget_s=budget_s,
+            networks=networks,
+        ).run()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory):
     """The simulated device with the space resnet-32 measured, to be copied."""
-    folder = tmp_path_factory.mktemp("measured")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HWNAS_PROFILES", str(folder))
-        profile = DeviceProfile.create(Device("sim", runtime="simulated"))
-        ProfilingSession(
-            profile,
-            target(runtime("simulated"), "local", 1),
-            space("resnet-32"),
-            budget_s=60,
-            networks=60,
-        ).run()
-    return folder
+    return profiled(tmp_path_factory.mktemp("measured"), "sim", budget_s=60, networks=60)
 
 
 @pytest.fixture
@@ -54,19 +58,9 @@ def sim(profiles, measured) -> Path:
 @pytest.fixture(scope="session")
 def measured_slow(tmp_path_factory):
     """A simulated device 1.8 times as slow: 12 networks and some parts of resnet-32."""
+    slowdowns = [{"pct": 80, "from_s": 0}]
     folder = tmp_path_factory.mktemp("measured_slow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HWNAS_PROFILES", str(folder))
-        patch.setenv("HWNAS_SIMULATED", json.dumps({"slowdowns": [{"pct": 80, "from_s": 0}]}))
-        profile = DeviceProfile.create(Device("slow", runtime="simulated"))
-        ProfilingSession(
-            profile,
-            target(runtime("simulated"), "local", 1),
-            space("resnet-32"),
-            budget_s=4,
-            networks=12,
-        ).run()
-    return folder
+    return profiled(folder, "slow", budget_s=4, networks=12, slowdowns=slowdowns)
 
 
 @pytest.fixture
