@@ -12,7 +12,14 @@ import numpy as np
 
 from hwnas.cli.common import note, progress
 from hwnas.errors import InterruptedWork, RequestError, UnknownNameError, WorkError
-from hwnas.estimators import ESTIMATORS, AccuracyEstimator, Budget, Sample, estimator
+from hwnas.estimators import (
+    ESTIMATORS,
+    AccuracyEstimator,
+    Budget,
+    Sample,
+    Setting,
+    estimator,
+)
 from hwnas.estimators.collecting import Record, Sampled, collect, distinct_sample
 from hwnas.estimators.learned import LearnedPredictor
 from hwnas.estimators.ranking import Floats, cost_bands
@@ -95,15 +102,20 @@ class ScoreRun:
         self.journal = self._journal()
 
     def _judges(self, names: Sequence[str]) -> dict[str, tuple[AccuracyEstimator, Budget]]:
-        seed = self.request.seed + 1
-        recipe = Recipe(epochs=self.request.epochs, seed=seed)
-        judges: dict[str, tuple[AccuracyEstimator, Budget]] = {
-            name: (estimator(name, self.data, recipe=recipe, seed=seed), Budget()) for name in names
-        }
-        reference = estimator(
-            self.request.reference, self.data, recipe=self.recipe, seed=self.request.seed
-        )
+        own = self._setting(self.request.seed + 1)
+        judges = {name: (estimator(name, own), Budget()) for name in names}
+        reference = estimator(self.request.reference, self._setting(self.request.seed))
         return judges | {REFERENCE_PREFIX + self.request.reference: (reference, Budget())}
+
+    def _setting(self, seed: int) -> Setting:
+        folder = self.request.folder
+        return Setting(
+            self.data,
+            Recipe(epochs=self.request.epochs, seed=seed),
+            seed,
+            self.space,
+            None if folder is None else folder / "weights",
+        )
 
     def _journal(self) -> Journal | None:
         folder = self.request.folder

@@ -13,7 +13,7 @@ from hwnas.cli.common import Bar, note, progress, target_of
 from hwnas.cli.deploy import Candidate, Deployer
 from hwnas.cli.profile import check_here
 from hwnas.errors import InterruptedWork, RequestError
-from hwnas.estimators import Budget, PathTrainer, estimator, mean_rank
+from hwnas.estimators import TRAINED, Budget, PathTrainer, Setting, estimator, mean_rank
 from hwnas.export.bags import SpaceBags
 from hwnas.files import make_folder, write_text
 from hwnas.predictors import LatencyPredictor, SpacePredictor
@@ -37,7 +37,6 @@ FINALISTS = 3
 EXTRA_ROUNDS = 2
 GRADIENT_STEPS = 400
 RELAXATION_SHARE = 0.65
-ACCURACIES = ("scratch", "inherit")
 """Judges whose values are accuracies; those of the others are scores."""
 
 
@@ -93,10 +92,10 @@ class SearchRun:
                 f"{self.space.name.partition(':')[0]}:classes={self.data.classes}"
             )
         self.recipe = Recipe(epochs=request.epochs, seed=request.seed)
-        judges = [
-            estimator(name, self.data, recipe=self.recipe, seed=request.seed)
-            for name in request.estimators
-        ]
+        setting = Setting(
+            self.data, self.recipe, request.seed, self.space, request.folder / "weights"
+        )
+        judges = [estimator(name, setting) for name in request.estimators]
         self.filters, self.judge = judges[:-1], judges[-1]
         make_folder(request.folder)
         self.study = Study(
@@ -266,7 +265,7 @@ class SearchRun:
 
     def _shown(self, value: float) -> str:
         """A trial's value for people: an accuracy in per cent, a score as it is."""
-        return f"{100 * value:.1f} %" if self.judge.name in ACCURACIES else f"{value:.4g}"
+        return f"{100 * value:.1f} %" if self.judge.name in TRAINED else f"{value:.4g}"
 
     def _judged(self, architecture: Architecture) -> Evaluation:
         estimate = self.judge.estimate(architecture, Budget(epochs=self.request.epochs))

@@ -6,7 +6,7 @@ from hwnas.estimators.inherit import InheritEstimator
 from hwnas.estimators.learned import LearnedEstimator, LearnedPredictor
 from hwnas.estimators.paths import PathTrainer
 from hwnas.estimators.ranking import RankStatistics, rank_statistics
-from hwnas.estimators.registry import ESTIMATORS, estimator
+from hwnas.estimators.registry import ESTIMATORS, TRAINED, Setting, estimator
 from hwnas.estimators.scoreboard import Score, scoreboard
 from hwnas.estimators.scratch import ScratchEstimator
 from hwnas.estimators.trials import read_trials
@@ -14,6 +14,7 @@ from hwnas.estimators.zero_shot import mean_rank
 
 __all__ = [
     "ESTIMATORS",
+    "TRAINED",
     "AccuracyEstimator",
     "Budget",
     "Estimate",
@@ -25,6 +26,7 @@ __all__ = [
     "Sample",
     "Score",
     "ScratchEstimator",
+    "Setting",
     "estimator",
     "mean_rank",
     "rank_statistics",

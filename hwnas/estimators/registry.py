@@ -1,6 +1,8 @@
 """Estimators by name."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from hwnas.errors import UnknownNameError
 from hwnas.estimators.az_nas import AzNasScore
@@ -19,41 +21,67 @@ from hwnas.estimators.snip import SnipScore
 from hwnas.estimators.synflow import SynflowScore
 from hwnas.estimators.zen import ZenScore
 from hwnas.estimators.zico import ZicoScore
+from hwnas.spaces.space import SearchSpace
 from hwnas.training.images import ImageData
 from hwnas.training.recipe import Recipe
 
-ESTIMATORS: dict[str, Callable[[ImageData, Recipe, int], AccuracyEstimator]] = {
-    "scratch": lambda data, recipe, seed: ScratchEstimator(data, recipe),
-    "inherit": lambda data, recipe, seed: InheritEstimator(data, recipe),
-    "synflow": lambda data, recipe, seed: SynflowScore(seed=seed),
-    "naswot": lambda data, recipe, seed: NaswotScore(data, seed=seed),
-    "parameters": lambda data, recipe, seed: ParametersScore(),
-    "macs": lambda data, recipe, seed: MacsScore(),
-    "snip": lambda data, recipe, seed: SnipScore(data, seed=seed),
-    "grasp": lambda data, recipe, seed: GraspScore(data, seed=seed),
-    "fisher": lambda data, recipe, seed: FisherScore(data, seed=seed),
-    "grad_norm": lambda data, recipe, seed: GradNormScore(data, seed=seed),
-    "jacob_cov": lambda data, recipe, seed: JacobCovScore(data, seed=seed),
-    "zen": lambda data, recipe, seed: ZenScore(seed=seed),
-    "gradsign": lambda data, recipe, seed: GradSignScore(data, seed=seed),
-    "zico": lambda data, recipe, seed: ZicoScore(data, seed=seed),
-    "az_nas": lambda data, recipe, seed: AzNasScore(seed=seed),
-    "one-epoch": lambda data, recipe, seed: OneEpochEstimator(data, recipe),
+@dataclass(frozen=True)
+class Setting:
+    """What the estimators of one run have in common.
+
+    Args:
+        data: The images, for those that look at them.
+        recipe: How to train, for those that do; brings its own seed.
+        seed: Seed of the zero-shot scores.
+        space: Where the architectures come from, for those that share weights over it.
+        folder: Where weights are kept, so that an interrupted run goes on from them; each
+            estimator that keeps any has a folder of its name there.
+    """
+
+    data: ImageData
+    recipe: Recipe
+    seed: int
+    space: SearchSpace | None = None
+    folder: Path | None = None
+
+    def folder_of(self, name: str) -> Path | None:
+        """The folder of one estimator, if anything is to be kept."""
+        return None if self.folder is None else self.folder / name
+
+
+ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {
+    "scratch": lambda own: ScratchEstimator(own.data, own.recipe),
+    "inherit": lambda own: InheritEstimator(own.data, own.recipe),
+    "synflow": lambda own: SynflowScore(seed=own.seed),
+    "naswot": lambda own: NaswotScore(own.data, seed=own.seed),
+    "parameters": lambda own: ParametersScore(),
+    "macs": lambda own: MacsScore(),
+    "snip": lambda own: SnipScore(own.data, seed=own.seed),
+    "grasp": lambda own: GraspScore(own.data, seed=own.seed),
+    "fisher": lambda own: FisherScore(own.data, seed=own.seed),
+    "grad_norm": lambda own: GradNormScore(own.data, seed=own.seed),
+    "jacob_cov": lambda own: JacobCovScore(own.data, seed=own.seed),
+    "zen": lambda own: ZenScore(seed=own.seed),
+    "gradsign": lambda own: GradSignScore(own.data, seed=own.seed),
+    "zico": lambda own: ZicoScore(own.data, seed=own.seed),
+    "az_nas": lambda own: AzNasScore(seed=own.seed),
+    "one-epoch": lambda own: OneEpochEstimator(own.data, own.recipe),
 }
 
+TRAINED = ("scratch", "inherit", "one-epoch")
+"""Those whose estimate is an accuracy, 0 to 1; of the others only the order means anything."""
 
-def estimator(name: str, data: ImageData, *, recipe: Recipe, seed: int) -> AccuracyEstimator:
+
+def estimator(name: str, setting: Setting) -> AccuracyEstimator:
     """The estimator of a name.
 
     Args:
         name: One of ``ESTIMATORS``.
-        data: The images, for those that look at them.
-        recipe: How to train, for those that do; brings its own seed.
-        seed: Seed of the zero-shot scores.
+        setting: What it works with.
 
     Raises:
         UnknownNameError: There is none of that name.
     """
     if name not in ESTIMATORS:
         raise UnknownNameError("estimator", name, ESTIMATORS)
-    return ESTIMATORS[name](data, recipe, seed)
+    return ESTIMATORS[name](setting)

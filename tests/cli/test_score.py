@@ -176,7 +176,7 @@ def test_an_estimator_that_does_not_beat_macs_is_warned_of(hwnas, monkeypatch, p
         def estimate(self, architecture, budget):
             return Estimate(-float(architecture.macs), 0.0, {"estimator": self.name})
 
-    monkeypatch.setitem(ESTIMATORS, "backwards", lambda data, recipe, seed: Backwards())
+    monkeypatch.setitem(ESTIMATORS, "backwards", lambda setting: Backwards())
     done = hwnas(*words(n=20, estimators="backwards"))
     assert done.code == 0
     warnings = [line for line in done.err.splitlines() if line.startswith("warning: no better")]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwnas.errors import UnknownNameError
-from hwnas.estimators import ESTIMATORS, Budget, estimator
+from hwnas.estimators import ESTIMATORS, Budget, Setting, estimator
 from hwnas.spaces import space
 from hwnas.training.recipe import Recipe
 
@@ -15,7 +15,7 @@ RESNET = space("resnet-32:classes=2,image_size=16")
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_estimates_are_finite_named_and_repeatable(name, data):
-    own = estimator(name, data, recipe=Recipe(batch_size=12), seed=3)
+    own = estimator(name, Setting(data, Recipe(batch_size=12), 3))
     assert own.name == name
     for genes in RESNET.sample(np.random.default_rng(0), 2).tolist():
         architecture = RESNET.decode(genes)
@@ -30,17 +30,17 @@ def test_estimates_are_finite_named_and_repeatable(name, data):
 def test_the_seed_reaches_the_scores(name, data):
     architecture = RESNET.decode([0] * RESNET.length)
     values = {
-        estimator(name, data, recipe=Recipe(), seed=seed).estimate(architecture, Budget()).value
+        estimator(name, Setting(data, Recipe(), seed)).estimate(architecture, Budget()).value
         for seed in range(3)
     }
     assert len(values) == 3
 
 
 def test_the_recipe_reaches_the_training(data):
-    found = estimator("scratch", data, recipe=Recipe(epochs=7), seed=0)
+    found = estimator("scratch", Setting(data, Recipe(epochs=7), 0))
     assert found.recipe.epochs == 7
 
 
 def test_unknown_estimators_are_refused(data):
     with pytest.raises(UnknownNameError, match="did you mean synflow"):
-        estimator("synflw", data, recipe=Recipe(), seed=0)
+        estimator("synflw", Setting(data, Recipe(), 0))
