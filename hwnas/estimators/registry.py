@@ -25,6 +25,7 @@ from hwnas.spaces.space import SearchSpace
 from hwnas.training.images import ImageData
 from hwnas.training.recipe import Recipe
 
+
 @dataclass(frozen=True)
 class Setting:
     """What the estimators of one run have in common.
