@@ -18,6 +18,7 @@ import platform
 import statistics
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ FOLDER = ROOT / "data/micro"
 SCHEMA = 1
 SPACE = "micro"
 SEEDS = 2
-TRAIN_IMAGES, VALIDATION_IMAGES = 10_000, 10_000
-RECIPE = Recipe(epochs=10, batch_size=128, learning_rate=0.3, shift=0.0)
+TRAIN_IMAGES, VALIDATION_IMAGES = 5_000, 4_000
+RECIPE = Recipe(epochs=10, batch_size=64, learning_rate=0.15, shift=0.0)
 
 Task = tuple[tuple[int, ...], int]
 
@@ -60,6 +61,11 @@ def subset(folder: str, train_images: int, validation_images: int) -> ImageData:
         Split(images[judged], labels[judged]),
         whole.test,
     )
+
+
+def arch(genes: Iterable[int]) -> str:
+    """The name of an architecture: a digit for each choice."""
+    return "".join(map(str, genes))
 
 
 def every_genotype() -> list[tuple[int, ...]]:
@@ -87,6 +93,7 @@ def trained(task: Task) -> dict[str, Any]:
     network = Network(space(SPACE).decode(genes), seed=seed).to(_worker["device"])
     recipe = Recipe(**{**RECIPE.to_json(), "seed": seed, "epochs": _worker["epochs"]})
     found: dict[str, Any] = {"genes": list(genes), "seed": seed}
+    begin = time.process_time()
     try:
         result = train(network, _worker["data"], recipe)
     except DivergedError as error:
@@ -97,6 +104,8 @@ def trained(task: Task) -> dict[str, Any]:
         "test": round(result.test_accuracy or 0.0, 5),
         "curve": [round(epoch.accuracy, 4) for epoch in result.curve],
         "loss": [round(epoch.loss, 4) for epoch in result.curve],
+        # Of the processor, not of the clock: other work beside it does not count.
+        "cpu_s": round(time.process_time() - begin, 2),
     }
 
 
@@ -167,15 +176,16 @@ def run_compile(given: argparse.Namespace) -> None:
     by_genes: dict[tuple[int, ...], list[dict[str, Any]]] = {}
     for row in rows:
         by_genes.setdefault(tuple(row["genes"]), []).append(row)
-    table = Path(given.out).with_name("table.csv")
-    with table.open("w", newline="") as stream:
+    folder = Path(given.out).parent
+    columns = other_columns(folder)
+    with (folder / "table.csv").open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         accuracies = [
             f"{split}_{seed}" for split in ("validation", "test") for seed in range(SEEDS)
         ]
         writer.writerow(
             ["arch", *[c.name for c in own.choices], "macs", "parameters", "validation", "test"]
-            + accuracies
+            + [*accuracies, *columns]
         )
         for genes, seen in sorted(by_genes.items()):
             seen.sort(key=lambda row: row["seed"])
@@ -186,9 +196,26 @@ def run_compile(given: argparse.Namespace) -> None:
             else:
                 means = [round(statistics.mean(column), 5) for column in values]
             writer.writerow(
-                ["".join(map(str, genes)), *own.values(genes).values()]
+                [arch(genes), *own.values(genes).values()]
                 + [architecture.macs, architecture.parameters, *means, *values[0], *values[1]]
+                + [column.get(arch(genes), "") for column in columns.values()]
             )
+
+
+def other_columns(folder: Path) -> dict[str, dict[str, float]]:
+    """By the name of a column, the values of architectures: measured latencies, then scores."""
+    found: dict[str, dict[str, float]] = {}
+    for path in sorted(folder.glob("latency-*.json")):
+        whole = json.loads(path.read_text())
+        found[f"{whole['runtime']}_ms"] = {
+            name: latency_ms for name, (latency_ms, *_) in whole["latency_ms"].items()
+        }
+    if (folder / "scores.jsonl").exists():
+        for row in read(folder / "scores.jsonl")[1]:
+            if row["estimator"] not in ("macs", "parameters"):
+                value = "" if row["value"] is None else float(f"{row['value']:.6g}")
+                found.setdefault(row["estimator"], {})[arch(row["genotype"])] = value
+    return found
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ def micro(
     image_size: int,
     classes: int,
     input_channels: int = 1,
+    resolutions: Sequence[float] = (0.5, 1.0),
     widths: Sequence[float] = (0.25, 1.0),
     stem: int = 16,
     stages: Sequence[int] = (16, 32, 32, 64),
@@ -30,15 +31,16 @@ def micro(
     """The space of small networks of which ``data/micro`` knows every one.
 
     A stem of stride 2, a block per stage, a linear classifier. Elastic: the
-    width of the whole network, and per stage the family of its block. A stage
-    with the channels of the one before can also be left out; the others have
-    stride 2.
+    resolution, the width of the whole network, and per stage the family of its
+    block. A stage with the channels of the one before, but for the first, can
+    also be left out; those with other channels have stride 2.
 
     Args:
         name: Name of the space.
-        image_size: Image size, pixels.
+        image_size: Largest image size, pixels.
         classes: Number of classes.
         input_channels: Channels of the images.
+        resolutions: Multipliers of the image size.
         widths: Multipliers of all channel counts.
         stem: Channels of the stem.
         stages: Channels of each stage.
@@ -48,14 +50,14 @@ def micro(
     """
     before = (stem, *stages)
     strides = (2, *(1 if own == prior else 2 for prior, own in zip(before, stages, strict=False)))
-    (size,) = image_sizes(name, image_size, (1.0,), strides)
+    sizes = image_sizes(name, image_size, resolutions, strides)
     check_classes(name, classes)
 
-    def shape(stage: int, width: float) -> Shape:
+    def shape(stage: int, size: int, width: float) -> Shape:
         side = side_after(size, strides[: stage + 1])
         return (round_channels(before[stage] * width, DIVISOR), side, side)
 
-    def first(width: float) -> PlacedBlock:
+    def first(size: int, width: float) -> PlacedBlock:
         return place(
             "conv",
             (input_channels, size, size),
@@ -65,14 +67,15 @@ def micro(
             activation="relu",
         )
 
-    def own(stage: int, width: float, family: str) -> PlacedBlock | None:
+    def own(stage: int, size: int, width: float, family: str) -> PlacedBlock | None:
         if family == SKIP:
             return None
         channels, stride = round_channels(stages[stage] * width, DIVISOR), strides[stage + 1]
+        received = shape(stage, size, width)
         if family == "depthwise":
             return place(
                 "depthwise_separable",
-                shape(stage, width),
+                received,
                 channels=channels,
                 kernel=3,
                 stride=stride,
@@ -82,7 +85,7 @@ def micro(
         grouped = family == "resnext"
         return place(
             "bottleneck",
-            shape(stage, width),
+            received,
             channels=channels,
             width=round_channels(channels, GROUPS)
             if grouped
@@ -92,23 +95,23 @@ def micro(
             activation="relu",
         )
 
-    def head(width: float) -> PlacedBlock:
-        return place("classifier", shape(len(stages), width), classes=classes)
+    def head(size: int, width: float) -> PlacedBlock:
+        return place("classifier", shape(len(stages), size, width), classes=classes)
 
-    choices = [Choice("width", tuple(widths))]
-    slots = [Slot("stem", (0,), first)]
+    choices = [Choice("resolution", tuple(sizes)), Choice("width", tuple(widths))]
+    slots = [Slot("stem", (0, 1), first)]
     for stage in range(len(stages)):
-        families = FAMILIES if strides[stage + 1] > 1 else (SKIP, *FAMILIES)
-        slots.append(Slot(f"stage{stage + 1}", (0, len(choices)), partial(own, stage)))
+        families = FAMILIES if stage == 0 or strides[stage + 1] > 1 else (SKIP, *FAMILIES)
+        slots.append(Slot(f"stage{stage + 1}", (0, 1, len(choices)), partial(own, stage)))
         choices.append(Choice(f"stage{stage + 1}.family", families))
-    slots.append(Slot("head", (0,), head))
+    slots.append(Slot("head", (0, 1), head))
     space = SearchSpace(
         name,
         choices,
         slots,
         input_channels=input_channels,
-        image_sizes=[size],
-        resolution=None,
+        image_sizes=sizes,
+        resolution=0,
         classes=classes,
     )
     for family in FAMILIES:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from hwnas.estimators import ESTIMATORS, Estimate, ScratchEstimator
 
-SPACE = "micro:image_size=12"
+SPACE = "micro:image_size=16"
 ALWAYS = {"macs", "parameters", "one-epoch"}
 
 
@@ -229,7 +229,7 @@ def test_bands_of_a_devices_latency(hwnas, sim, pretended):
         ({"estimators": ","}, "--estimators takes names with commas"),
         ({"reference": "scrach"}, "no reference named 'scrach'; did you mean scratch"),
         ({"n": 7}, "--n must be at least 8, received 7"),
-        ({"n": 289}, "has 288 architectures; --n must be at most that"),
+        ({"n": 433}, "has 432 architectures; --n must be at most that"),
         ({"space": "micr"}, "did you mean micro"),
         ({"space": "micro:classes=3"}, "use --space micro:classes=10"),
         ({"data": "nowhere"}, "does not exist"),

@@ -37,9 +37,9 @@ def test_samples_are_distinct_and_the_smaller_begins_the_larger():
 
 
 def test_a_space_can_be_used_up_but_not_beyond():
-    assert len(distinct_sample(MICRO, MICRO.size, 0)) == MICRO.size == 288
-    with pytest.raises(RequestError, match="has 288 architectures; --n must be at most that"):
-        distinct_sample(MICRO, 289, 0)
+    assert len(distinct_sample(MICRO, MICRO.size, 0)) == MICRO.size == 432
+    with pytest.raises(RequestError, match="has 432 architectures; --n must be at most that"):
+        distinct_sample(MICRO, 433, 0)
 
 
 def test_genotypes_of_one_architecture_count_once():

@@ -11,7 +11,7 @@ MICRO = space("micro")
 
 
 def trial(number, value=0.5, estimator="scratch", curve=(0.3, 0.5)):
-    genotype = (number % 2, 0, number % 3, number % 4, (number // 2) % 3)
+    genotype = (0, number % 2, 0, number % 3, number % 4, (number // 2) % 3)
     provenance = {"estimator": estimator, "curve": list(curve)}
     return Trial(number, "random", genotype, value, 1.0, 0.9, 1.1, 2.0, provenance)
 

@@ -8,7 +8,7 @@ from hwnas.spaces.micro import FAMILIES
 
 def test_the_families_fill_the_stages():
     micro = space("micro")
-    assert micro.size == 288
+    assert micro.size == 432
     kinds = {}
     for family in FAMILIES:
         architecture = micro.decode(micro.references[f"{family}-micro"])
@@ -26,9 +26,9 @@ def test_the_families_fill_the_stages():
 def test_only_stages_that_keep_the_shape_can_be_left_out():
     micro = space("micro")
     skips = [choice.name for choice in micro.choices if "skip" in choice.values]
-    assert skips == ["stage1.family", "stage3.family"]
+    assert skips == ["stage3.family"]
     empty = micro.encode({"width": 1.0})
-    assert len(micro.decode(empty).blocks) == 4
+    assert len(micro.decode(empty).blocks) == 5
     with pytest.raises(SpecError, match="must be one of depthwise, resnext, bottleneck"):
         micro.encode({"stage2.family": "skip"})
 
@@ -40,9 +40,16 @@ def test_every_architecture_is_another():
     assert len(digests) == micro.size
 
 
+def test_half_the_resolution_is_a_choice():
+    micro = space("micro")
+    half = micro.encode({"resolution": 14, "stage1.family": "resnext"})
+    assert micro.decode(half).input_shape == (1, 14, 14)
+    assert micro.decode(micro.encode({"resolution": 28})).input_shape == (1, 28, 28)
+
+
 def test_it_takes_other_images():
     wide = space("micro:image_size=64,classes=3,input_channels=3")
     architecture = wide.decode(wide.references["resnext-micro"])
     assert (architecture.input_shape, architecture.output_shape) == ((3, 64, 64), (3,))
-    with pytest.raises(SpecError, match="image_size must be at least 8"):
-        space("micro:image_size=7")
+    with pytest.raises(SpecError, match="image_size must be at least 15"):
+        space("micro:image_size=14")
