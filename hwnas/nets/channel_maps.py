@@ -7,7 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from hwnas.nets.channel_classes import ChannelClasses, Indices, is_depthwise
-from hwnas.nets.counterparts import Counterparts, Role
+from hwnas.nets.counterparts import Counterparts
+from hwnas.nets.roles import Role
 from hwnas.nets.wiring import IMAGE, Wired, Wiring, channels
 from hwnas.spaces.layers import Conv2d, Linear
 from hwnas.spaces.token_layers import Attention, TokenLinear

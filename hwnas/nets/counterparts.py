@@ -1,44 +1,16 @@
 """Which tensor of a child network is which of its parent's, and what new layers must compute.
 
 A child's layer with a parent's counterpart takes its weights. A new layer is
-made to change nothing where it can: a branch that is added starts as zero, a
-gate as one half, and a layer that stands in the way as the identity.
+made to change nothing where it can (:mod:`hwnas.nets.roles`).
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from hwnas.nets.align import align
-from hwnas.nets.bounds import FIXED, FREE, Bounds, bounded
+from hwnas.nets.bounds import FREE, Bounds, bounded
+from hwnas.nets.roles import Casting, Obstacle, Role, Roles, merged
 from hwnas.nets.wiring import IMAGE, Wired, Wiring
-from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat, Zero
-from hwnas.spaces.layers import (
-    Activation,
-    Add,
-    BatchNorm,
-    Conv2d,
-    Flatten,
-    GlobalAveragePool,
-    Layer,
-    Linear,
-    Pool2d,
-    Scale,
-)
-from hwnas.spaces.token_layers import TokenLinear
-
-ZERO_AT_ZERO = ("relu", "relu6", "hardswish", "silu", "gelu")
-HALF_AT_ZERO = ("sigmoid", "hardsigmoid")
-
-
-class Role(Enum):
-    """What a layer without a counterpart must compute for the child to equal its parent."""
-
-    IDENTITY = "gives what it receives"
-    ZERO = "gives zeros"
-    HALF = "gives half of what it scales"
-
-
-Roles = dict[str, Role]
+from hwnas.spaces.layers import Add, Layer, Scale
 
 
 @dataclass
@@ -51,12 +23,14 @@ class Counterparts:
             stands for; tensors that the parent has not are left out.
         roles: What layers without a counterpart must compute.
         loose: Tensors that stand for a parent's without being computed as it is.
+        obstacles: By the name of a new layer, why it cannot be added without a change.
     """
 
     nodes: dict[str, Wired] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=lambda: {IMAGE: IMAGE})
     roles: Roles = field(default_factory=dict)
     loose: set[str] = field(default_factory=set)
+    obstacles: dict[str, str] = field(default_factory=dict)
 
 
 def counterparts(parent: Wiring, child: Wiring) -> Counterparts:
@@ -85,6 +59,7 @@ class _Matcher:
         self.parent, self.child = parent, child
         self.found = Counterparts()
         self.bounds: dict[str, Bounds] = {IMAGE: FREE}
+        self.casting = Casting(child, self.found.tensors, self.bounds)
         self.computed: dict[tuple[Layer, tuple[str, ...]], Wired] = {}
         for node in parent.nodes:
             self.computed.setdefault((node.layer, _order(node.layer, node.inputs)), node)
@@ -107,8 +82,12 @@ class _Matcher:
         """Find out how a new block can give what it receives."""
         source, output = self.child.input_of(position), self.child.outputs[position]
         stands_for = self.found.tensors[source]
-        roles = self._carry(output, source)
-        if roles is not None:
+        roles = self.casting.carry(output, source)
+        if isinstance(roles, Obstacle):
+            self.found.obstacles[output] = (
+                f"its block is new and cannot give what it receives: {roles.layer} {roles.why}"
+            )
+        else:
             self.found.roles.update(roles)
             for name, role in roles.items():
                 if role is Role.IDENTITY:
@@ -135,105 +114,29 @@ class _Matcher:
         return self.computed.get((node.layer, _order(node.layer, known)))
 
     def _new(self, node: Wired) -> None:
-        """A new sum or gate passes on what the parent has, if what is new can be silenced."""
+        """A new sum or gate passes on what the parent has, where it can without a change."""
         tensors = self.found.tensors
         known = [name for name in node.inputs if name in tensors]
         if isinstance(node.layer, Add) and len(known) == 1:
             fresh = next(name for name in node.inputs if name not in tensors)
-            silent = self._zero(fresh)
-            if silent is not None:
-                self.found.roles.update(silent | {node.name: Role.IDENTITY})
+            silent = self.casting.zero(fresh)
+            roles = (
+                silent
+                if isinstance(silent, Obstacle)
+                else merged(silent, {node.name: Role.IDENTITY})
+            )
+            sentence = f"it is a new sum, and what it adds to {known[0]} cannot be made zero"
         elif isinstance(node.layer, Scale) and known == [node.inputs[0]]:
-            self.found.roles.update(self._half(node))
+            roles = self.casting.half(node)
+            sentence = f"it is a new gate on {known[0]}, and cannot be one half"
         else:
+            self.found.obstacles[node.name] = f"the parent has no such {type(node.layer).__name__}"
             return
+        if isinstance(roles, Obstacle):
+            self.found.obstacles[node.name] = f"{sentence}: {roles.layer} {roles.why}"
+        else:
+            self.found.roles.update(roles)
         tensors[node.name] = tensors[known[0]]
-
-    def _half(self, node: Wired) -> Roles:
-        """A squeeze-excite whose gate is at its middle, where it learns fastest."""
-        gate = self.child.by_name[node.inputs[1]]
-        last = self.child.by_name.get(gate.inputs[0])
-        if (
-            isinstance(gate.layer, Activation)
-            and gate.layer.kind in HALF_AT_ZERO
-            and last is not None
-            and isinstance(last.layer, Conv2d)
-            and last.name not in self.found.nodes
-        ):
-            return {last.name: Role.ZERO, node.name: Role.HALF}
-        return {}
-
-    def _carry(self, tensor: str, source: str) -> Roles | None:
-        """What must be for ``tensor`` to be ``source``; ``None`` where it cannot be."""
-        if tensor == source:
-            return {}
-        if tensor in self.found.tensors:
-            return None
-        node = self.child.by_name[tensor]
-        below: Roles | None = None
-        match node.layer:
-            case Add():
-                below = self._shortcut(node, source)
-            case Concat():
-                below = self._halves(node, source)
-            case ChannelShuffle() | BatchNorm():
-                below = self._carry(node.inputs[0], source)
-            case Conv2d(stride=1) if node.shape == node.input_shapes[0]:
-                below = self._carry(node.inputs[0], source)
-            case Activation(kind=kind) if kind in FIXED:
-                (lowest, highest), (low, high) = FIXED[kind], self.bounds[source]
-                if lowest <= low and high <= highest:
-                    below = self._carry(node.inputs[0], source)
-        return None if below is None else below | {tensor: Role.IDENTITY}
-
-    def _shortcut(self, node: Wired, source: str) -> Roles | None:
-        """A sum of the source and of nothing."""
-        left, right = node.inputs
-        # The source itself rather than a branch that carries it.
-        for kept, dropped in ((right, left), (left, right))[:: -1 if left == source else 1]:
-            carried, silent = self._carry(kept, source), self._zero(dropped)
-            if carried is not None and silent is not None:
-                return carried | silent
-        return None
-
-    def _halves(self, node: Wired, source: str) -> Roles | None:
-        """Two halves of the source, each carried, side by side."""
-        roles: Roles = {}
-        halves = {
-            item.layer: item.name
-            for item in self.child.block(node.block)
-            if item.inputs == (source,) and isinstance(item.layer, ChannelPart)
-        }
-        for index, name in enumerate(node.inputs):
-            half = halves.get(ChannelPart(index, len(node.inputs)))
-            if half is None:
-                return None
-            # A half is as bounded as the whole.
-            self.bounds[half] = self.bounds[source]
-            below = self._carry(name, half)
-            if below is None:
-                return None
-            roles |= below | {half: Role.IDENTITY}
-        return roles
-
-    def _zero(self, tensor: str) -> Roles | None:
-        """What must be for a new tensor to be zero; ``None`` where it cannot be."""
-        if tensor in self.found.tensors:
-            return None
-        node = self.child.by_name[tensor]
-        match node.layer:
-            case BatchNorm() | Conv2d() | Linear() | TokenLinear():
-                return {tensor: Role.ZERO}
-            case Zero():
-                return {}
-            case Add():
-                left, right = (self._zero(name) for name in node.inputs)
-                return None if left is None or right is None else left | right
-            case Activation(kind=kind) if kind not in ZERO_AT_ZERO:
-                return None
-            case Activation() | Scale() | Pool2d() | GlobalAveragePool() | Flatten():
-                return self._zero(node.inputs[0])
-        return None
 
     def _bound(self, node: Wired) -> None:
         inputs = [self.bounds[name] for name in node.inputs]

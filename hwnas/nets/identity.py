@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hwnas.nets.counterparts import Role, Roles
+from hwnas.nets.roles import Role, Roles
 from hwnas.nets.wiring import Wired, Wiring
 from hwnas.spaces.channel_layers import ChannelPart, ChannelShuffle, Concat
 from hwnas.spaces.layers import Activation, BatchNorm, Conv2d, Layer

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from hwnas.errors import SpecError
 from hwnas.nets.channel_maps import ChannelMaps
-from hwnas.nets.counterparts import Counterparts, Role, counterparts
+from hwnas.nets.counterparts import Counterparts, counterparts
 from hwnas.nets.identity import expected_moments, identity_values
-from hwnas.nets.morphs import MIXING, Sharing, take
+from hwnas.nets.morphs import MIXING, Sharing, Step, take
 from hwnas.nets.network import Network
+from hwnas.nets.roles import Role
 from hwnas.nets.wiring import IMAGE, Wired, Wiring
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layers import Add, Flatten
@@ -105,6 +106,7 @@ class _Heir:
         self.sharing = sharing
         self.inherited = 0
         self.reasons: list[str] = []
+        self._blocks_told: set[int] = set()
         before, after = parent.architecture.input_shape, network.architecture.input_shape
         if before != after:
             self.reasons.append(f"it takes images {after} instead of {before}")
@@ -119,8 +121,8 @@ class _Heir:
             self._play(node, role)
         elif other is not None:
             self._continue(node, other)
-        elif node.name in self.matched.loose and node.inputs[0] in self.factors:
-            self.reasons.append(f"{node.name}: its block is new, and cannot be the identity")
+        elif node.name in self.matched.obstacles and node.name in self.matched.tensors:
+            self._tell(node, self.matched.obstacles[node.name])
 
     def inheritance(self) -> Inheritance:
         """What the child has of its parent, when every layer was visited."""
@@ -160,30 +162,41 @@ class _Heir:
         factor = self.factors.get(node.inputs[0], 1.0)
         mixes = isinstance(node.layer, MIXING)
         if node.parameter_shapes:
-            taken = take(
+            step = Step(
                 node,
                 other,
-                self.maps.guess(node.inputs[0], other.inputs[0]),
-                self.maps.guess(node.name, other.name),
-                _of(other, self.old),
-                _of(node, self.new),
-                self.sharing,
-                factor,
+                incoming=self.maps.guess(node.inputs[0], other.inputs[0]),
+                outgoing=self.maps.guess(node.name, other.name),
+                old=_of(other, self.old),
+                fresh=_of(node, self.new),
+                factor=factor,
             )
+            taken = take(step, self.sharing)
             _write(_of(node, self.new), taken.values)
             self.inherited += taken.inherited
             lost = taken.lost
         else:
             lost = self._changed(node, other)
         if not all(name in self.factors for name in node.inputs):
+            for name in node.inputs:
+                if name not in self.matched.tensors:
+                    why = self.matched.obstacles.get(name, "the parent has no such layer")
+                    self._tell(node, f"it reads {name}, which is new: {why}")
             return
         if not (lost or mixes) and any(self.factors[name] != 1.0 for name in node.inputs):
             lost = "what it reads is halved"
         lost = lost or self._reads_other(node, other)
         if lost:
+            self._blocks_told.add(node.block)
             self.reasons.append(f"{node.name}: {lost}")
         else:
             self.factors[node.name] = 1.0
+
+    def _tell(self, node: Wired, why: str) -> None:
+        """Note a new layer that changes something, if it is the first of a block to do so."""
+        if node.block not in self._blocks_told and self.child.input_of(node.block) in self.factors:
+            self._blocks_told.add(node.block)
+            self.reasons.append(f"{node.name}: {why}")
 
     def _reads_other(self, node: Wired, other: Wired) -> str:
         """Whether a layer reads something else than its parent's does, and what."""

@@ -30,6 +30,29 @@ MIXING = (Conv2d, Linear, TokenLinear, PatchConv2d)
 """Layers that sum over the channels that they read."""
 
 
+class Step(NamedTuple):
+    """One layer with parameters, beside the parent's that it continues.
+
+    Args:
+        node: The child's layer.
+        other: The parent's, of the same type.
+        incoming: For each channel that the layer reads, the channel that the
+            parent's reads; -1 for new ones, which are read with weights of zero.
+        outgoing: The same for its output; -1 for new ones, which keep ``fresh`` values.
+        old: The parent's parameters and running statistics by name.
+        fresh: The child's.
+        factor: What the layer reads is so many times what the parent's reads.
+    """
+
+    node: Wired
+    other: Wired
+    incoming: Indices
+    outgoing: Indices
+    old: Mapping[str, Tensor]
+    fresh: Mapping[str, Tensor]
+    factor: float = 1.0
+
+
 class Taken(NamedTuple):
     """What a layer takes from its parent's.
 
@@ -76,77 +99,55 @@ class Sharing:
         return parts
 
 
-def take(
-    node: Wired,
-    other: Wired,
-    incoming: Indices,
-    outgoing: Indices,
-    old: Mapping[str, Tensor],
-    fresh: Mapping[str, Tensor],
-    sharing: Sharing,
-    factor: float,
-) -> Taken:
+def take(step: Step, sharing: Sharing) -> Taken:
     """The values of one layer with parameters.
 
     Args:
-        node: The child's layer.
-        other: The parent's, of the same type.
-        incoming: For each channel that the layer reads, the channel that the
-            parent's reads; -1 for new ones, which are read with weights of zero.
-        outgoing: The same for its output; -1 for new ones, which keep ``fresh`` values.
-        old: The parent's parameters and running statistics by name.
-        fresh: The child's.
+        step: The layer, and what it takes from.
         sharing: How replicas are read.
-        factor: What the layer reads is so many times what the parent's reads.
     """
-    match node.layer:
+    layer, old, fresh = step.node.layer, step.old, step.fresh
+    match layer:
         case Conv2d() | Linear() | TokenLinear() | PatchConv2d():
-            return _mixed(node, other, incoming, outgoing, old, fresh, sharing, factor)
+            return _mixed(step, sharing)
         case BatchNorm():
-            lost = "" if node.layer == other.layer else "its epsilon is another"
-            return _gathered(outgoing, old, fresh, lost)
+            return _gathered(step, _other_epsilon(step))
         case LayerNorm():
-            known = outgoing[outgoing >= 0]
+            known = step.outgoing[step.outgoing >= 0]
             counts = np.bincount(known, minlength=len(old["weight"]))
-            even = len(known) == len(outgoing) and len(set(counts.tolist())) == 1
-            lost = "" if even else "features are not all repeated equally often"
-            return _gathered(outgoing, old, fresh, lost)
+            even = len(known) == len(step.outgoing) and len(set(counts.tolist())) == 1
+            uneven = "" if even else "features are not all repeated equally often"
+            return _gathered(step, _other_epsilon(step) or uneven)
         case ClassToken() | PositionEmbedding():
             if len(old["weight"]) == len(fresh["weight"]):
-                return _gathered(outgoing, old, fresh, "")
+                return _gathered(step, "")
             return Taken({}, 0, "there are more or fewer tokens")
     return Taken({}, 0, "no rule says how its weights are inherited")
 
 
-def _gathered(
-    outgoing: Indices, old: Mapping[str, Tensor], fresh: Mapping[str, Tensor], lost: str
-) -> Taken:
+def _other_epsilon(step: Step) -> str:
+    return "" if step.node.layer == step.other.layer else "its epsilon is another"
+
+
+def _gathered(step: Step, lost: str) -> Taken:
     """Values of which each belongs to one channel, the last dimension."""
-    known, index = outgoing >= 0, outgoing.clip(0)
+    known, index = step.outgoing >= 0, step.outgoing.clip(0)
     values, held = {}, 0
-    for name, value in fresh.items():
+    for name, value in step.fresh.items():
         keep, source = (torch.from_numpy(item).to(value.device) for item in (known, index))
-        values[name] = torch.where(keep, old[name][..., source], value)
+        values[name] = torch.where(keep, step.old[name][..., source], value)
         if name in ("weight", "bias"):
             held += int(known.sum()) * (value.numel() // value.shape[-1])
     return Taken(values, held, lost)
 
 
-def _mixed(
-    node: Wired,
-    other: Wired,
-    incoming: Indices,
-    outgoing: Indices,
-    old: Mapping[str, Tensor],
-    fresh: Mapping[str, Tensor],
-    sharing: Sharing,
-    factor: float,
-) -> Taken:
+def _mixed(step: Step, sharing: Sharing) -> Taken:
     """Convolutions and matrix products: a row for each output, a column for each input.
 
     One rule for dense, grouped and depthwise ones: an output reads, within its
     own group, replicas of what the parent's output reads within its group.
     """
+    node, other, incoming, outgoing, old, fresh, factor = step
     start, weight = fresh["weight"], old["weight"]
     if isinstance(node.layer, PatchConv2d) and start.shape[2:] != weight.shape[2:]:
         return Taken({}, 0, "patches have another size")
@@ -175,16 +176,12 @@ def _mixed(
         bias = old.get("bias", weight.new_zeros(len(weight)))
         values["bias"] = torch.where(tensor(known), bias[tensor(outgoing.clip(0))], fresh["bias"])
         inherited += int(known.sum()) * ("bias" in old)
-    return Taken(values, inherited, _lost(node, other, parts[known].sum(1), span, old))
+    return Taken(values, inherited, _lost(step, parts[known].sum(1), span))
 
 
-def _lost(
-    node: Wired,
-    other: Wired,
-    read: NDArray[np.float64],
-    span: int,
-    old: Mapping[str, Tensor],
-) -> str:
+def _lost(step: Step, read: NDArray[np.float64], span: int) -> str:
+    """Why a layer that mixes computes something else; ``read`` of ``span`` channels, by row."""
+    node, other = step.node, step.other
     before, after = (getattr(layer, "kernel", 1) for layer in (other.layer, node.layer))
     strides = tuple(getattr(layer, "stride", 1) for layer in (other.layer, node.layer))
     if strides[0] != strides[1]:
@@ -194,7 +191,7 @@ def _lost(
         return f"its kernel is cropped from {before} to {after}"
     if not np.allclose(read, span):
         return "it reads not all channels that the parent's reads"
-    if "bias" in old and "bias" not in node.parameter_shapes:
+    if "bias" in step.old and "bias" not in node.parameter_shapes:
         return "it has no bias"
     return ""
 

@@ -1,6 +1,7 @@
 import pytest
 
-from hwnas.nets.counterparts import Role, counterparts
+from hwnas.nets.counterparts import counterparts
+from hwnas.nets.roles import Role
 from hwnas.nets.wiring import IMAGE, Wiring
 from hwnas.spaces import Architecture, BlockSpec, space
 from hwnas.spaces.cell import EDGES, OPERATIONS

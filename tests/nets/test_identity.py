@@ -5,8 +5,9 @@ import scipy.stats
 import torch
 
 from hwnas.nets import Statistics, apply_layer
-from hwnas.nets.counterparts import Role, counterparts
+from hwnas.nets.counterparts import counterparts
 from hwnas.nets.identity import expected_moments, identity_values
+from hwnas.nets.roles import Role
 from hwnas.nets.wiring import Wired, Wiring
 from hwnas.spaces import Architecture, BlockSpec
 from hwnas.spaces.layers import BatchNorm, Conv2d

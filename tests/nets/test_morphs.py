@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hwnas.nets.morphs import Sharing, take
+from hwnas.nets.morphs import Sharing, Step, take
 from hwnas.nets.wiring import Wired
 from hwnas.spaces.layers import BatchNorm, Conv2d, Linear
 from hwnas.spaces.token_layers import LayerNorm, PatchConv2d, PositionEmbedding
@@ -25,7 +25,7 @@ def values(own, seed, **extra):
 def taken(after, before, incoming, outgoing, sharing=EQUAL, factor=1.0, **extra):
     old, fresh = values(before, 0, **extra), values(after, 1, **extra)
     indices = (np.array(item) for item in (incoming, outgoing))
-    return old, fresh, take(after, before, *indices, old, fresh, sharing, factor)
+    return old, fresh, take(Step(after, before, *indices, old, fresh, factor), sharing)
 
 
 def test_units_are_repeated_and_what_reads_them_is_divided():
@@ -121,7 +121,7 @@ def test_norms_keep_their_statistics():
     old = values(before, 0, running_mean=(2,), running_var=(2,))
     fresh = values(after, 1, running_mean=(4,), running_var=(4,))
     outgoing = np.array([1, 0, -1, 1])
-    found = take(after, before, outgoing, outgoing, old, fresh, EQUAL, 1.0)
+    found = take(Step(after, before, outgoing, outgoing, old, fresh), EQUAL)
     for name, value in found.values.items():
         expected = torch.stack([old[name][1], old[name][0], fresh[name][2], old[name][1]])
         assert torch.equal(value, expected)
@@ -134,6 +134,15 @@ def test_norms_keep_their_statistics():
 def test_layer_norms_are_the_same_where_features_are_repeated_equally_often(outgoing, even):
     _, _, found = taken(node(LayerNorm(), 5, 4), node(LayerNorm(), 5, 2), outgoing, outgoing)
     assert (found.lost == "") == even
+
+
+@pytest.mark.parametrize("layer", [BatchNorm, LayerNorm])
+def test_norms_with_another_epsilon_are_said_to_differ(layer):
+    shape = (2, 4, 4) if layer is BatchNorm else (5, 2)
+    before, after = node(layer(epsilon=1e-3), *shape), node(layer(epsilon=1e-5), *shape)
+    _, _, found = taken(after, before, range(2), range(2))
+    assert found.lost == "its epsilon is another" and found.inherited == 4
+    assert taken(after, after, range(2), range(2))[2].lost == ""
 
 
 def test_patches_and_positions_of_another_size_are_new():

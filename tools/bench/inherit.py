@@ -31,9 +31,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from trained_networks import deviation, trained
 
 from hwnas.nets import Inheritance, Network, inherit
-from hwnas.spaces import Architecture, SearchSpace, space
+from hwnas.spaces import SearchSpace, space
 from hwnas.training import Recipe, load_data, train
 
 SPACES = (
@@ -53,29 +54,6 @@ ADDED = {
     "mobilenetv1-32": ({"stage1.depth": 3}, {"stage3.depth": 2}),
     "shufflenet-32": ({"stage2.depth": 3},),
 }
-
-
-def trained(architecture: Architecture, seed: int) -> Network:
-    """A network whose every number matters."""
-    network = Network(architecture, seed=seed).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
-            noise = torch.randn(value.shape, generator=generator)
-            if name.endswith("running_var") or (name.endswith("weight") and value.ndim == 1):
-                value.copy_(1 + 0.5 * torch.tanh(noise))
-            elif name.endswith(("bias", "running_mean")) or ".linear." in name:
-                value.copy_(0.3 * noise)
-    return network
-
-
-def deviation(parent: Network, child: Network) -> float:
-    """The largest difference of two networks' logits on images of noise."""
-    shape = child.architecture.input_shape
-    images = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        before, after = parent(images), child(images)
-    return float((before - after).abs().max() / before.abs().max().clamp_min(1))
 
 
 def moved(own: SearchSpace, parent: list[int], child: tuple[int, ...]) -> str:
