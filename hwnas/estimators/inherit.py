@@ -12,6 +12,7 @@ from typing import Any
 
 from hwnas.errors import DivergedError, SpecError
 from hwnas.estimators.base import Budget, Estimate
+from hwnas.files import make_folder, storage_error
 from hwnas.nets.inherit import inherit
 from hwnas.nets.network import Network
 from hwnas.spaces.architecture import Architecture
@@ -42,8 +43,9 @@ class InheritEstimator:
         data: The images.
         recipe: How to train; a budget's epochs replace the recipe's. Its seed is
             also that of the weights that are new.
-        store: Where weights are kept; ``None`` is a folder per data set in that which
-            ``HWNAS_WEIGHTS`` names, or else one that ends with the process.
+        folder: Where weights are kept, apart for each data set, unless
+            ``HWNAS_WEIGHTS`` names another folder; ``None`` is a temporary one that
+            ends with the estimator, at the latest with the process.
         tuning_rate: Share of the recipe's learning rate with which inherited
             weights are trained, above 0 to 1.
 
@@ -57,7 +59,7 @@ class InheritEstimator:
         self,
         data: ImageData,
         recipe: Recipe,
-        store: WeightStore | None = None,
+        folder: Path | None = None,
         *,
         tuning_rate: float = TUNING_RATE,
     ) -> None:
@@ -65,14 +67,35 @@ class InheritEstimator:
             raise SpecError(f"inherit: tuning_rate must be above 0 to 1, received {tuning_rate}")
         self.data = data
         self.recipe = recipe
-        self.store = WeightStore(self._folder()) if store is None else store
+        self.folder = folder
         self.tuning_rate = tuning_rate
+        self._store: WeightStore | None = None
 
-    def _folder(self) -> Path:
+    @property
+    def store(self) -> WeightStore:
+        """Where weights are kept; its folder is made when it is first asked for.
+
+        Raises:
+            RequestError: A file stands in the folder's place.
+            StorageError: The folder cannot be made.
+        """
+        if self._store is None:
+            # Before anything is trained, so that no training is lost to a folder that cannot be.
+            self._store = WeightStore(make_folder(self._base() / self.data.digest))
+        return self._store
+
+    def _base(self) -> Path:
         kept = os.environ.get(FOLDER_VARIABLE)
         if kept:
-            return Path(kept) / self.data.digest
-        folder = tempfile.mkdtemp(prefix="hwnas-weights-")
+            return Path(kept)
+        if self.folder is not None:
+            return self.folder
+        try:
+            folder = tempfile.mkdtemp(prefix="hwnas-weights-")
+        except OSError as error:
+            raise storage_error(
+                Path(tempfile.gettempdir()), error, f"name a folder in {FOLDER_VARIABLE}"
+            ) from error
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
@@ -87,6 +110,7 @@ class InheritEstimator:
             The estimate; its provenance has ``parent``, a digest or ``None``,
             ``preserved``, ``share`` and ``reasons`` (see
             :class:`~hwnas.nets.inherit.Inheritance`), ``lineage_epochs`` and ``stored``.
+            Where nothing could be carried over there is no parent, and the reasons say so.
 
         Raises:
             DataError: The data do not fit the architecture.
@@ -134,18 +158,21 @@ class InheritEstimator:
     ) -> tuple[Network, Recipe, dict[str, Any]]:
         """The network that is to be trained, how, and what it has of a parent."""
         relative = self.store.nearest(architecture)
+        # Another process may have removed it since.
         parent = None if relative is None else self.store.load(relative)
-        if relative is None or parent is None:
-            nothing: dict[str, Any] = {
-                "parent": None,
-                "preserved": False,
-                "share": 0.0,
-                "reasons": [],
-                "lineage_epochs": 0.0,
-            }
-            return Network(architecture, seed=recipe.seed), recipe, nothing
-        network, found = inherit(parent, architecture, seed=recipe.seed)
-        note = self.store.note(relative) or {}
-        before = float(note.get("provenance", {}).get("lineage_epochs", 0.0))
-        recipe = replace(recipe, learning_rate=self.tuning_rate * recipe.learning_rate)
-        return network, recipe, found.to_json() | {"lineage_epochs": before}
+        reasons: list[str] = []
+        if parent is not None:
+            network, found = inherit(parent.network, architecture, seed=recipe.seed)
+            if found.share > 0:
+                before = float(parent.note.get("provenance", {}).get("lineage_epochs", 0.0))
+                recipe = replace(recipe, learning_rate=self.tuning_rate * recipe.learning_rate)
+                return network, recipe, found.to_json() | {"lineage_epochs": before}
+            reasons.append(f"nothing of the nearest relative {found.parent} could be carried over")
+        nothing: dict[str, Any] = {
+            "parent": None,
+            "preserved": False,
+            "share": 0.0,
+            "reasons": reasons,
+            "lineage_epochs": 0.0,
+        }
+        return Network(architecture, seed=recipe.seed), recipe, nothing

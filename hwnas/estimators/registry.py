@@ -52,7 +52,7 @@ class Setting:
 
 ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {
     "scratch": lambda own: ScratchEstimator(own.data, own.recipe),
-    "inherit": lambda own: InheritEstimator(own.data, own.recipe),
+    "inherit": lambda own: InheritEstimator(own.data, own.recipe, own.folder_of("inherit")),
     "synflow": lambda own: SynflowScore(seed=own.seed),
     "naswot": lambda own: NaswotScore(own.data, seed=own.seed),
     "parameters": lambda own: ParametersScore(),

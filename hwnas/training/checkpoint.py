@@ -1,6 +1,8 @@
 """State on disk: written whole or not at all, read without running what it holds."""
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from hwnas.errors import StorageError
 from hwnas.files import storage_error
 
 State = dict[str, Any]
+PARTIAL = ".partial"
+"""How the names of files end that are still being written."""
 
 
 def save_state(path: Path, state: State) -> None:
@@ -18,14 +22,18 @@ def save_state(path: Path, state: State) -> None:
     Raises:
         StorageError: The file cannot be written; one that was there is unchanged.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        # A name of its own, since threads of one process may save the same file.
+        handle, partial = tempfile.mkstemp(PARTIAL, f".{path.name}.", path.parent)
+        with os.fdopen(handle, "wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
         os.replace(partial, path)
+        partial = None
     except OSError as error:
         raise storage_error(path, error, "what was saved before is kept") from error
     # torch reports a full disk as RuntimeError.
@@ -34,7 +42,10 @@ def save_state(path: Path, state: State) -> None:
             f"'{path}' cannot be written, the disk may be full; what was saved before is kept"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial is not None:
+            # What failed is told already, and says more than that this fails too.
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
 
 
 def load_state(path: Path) -> State:

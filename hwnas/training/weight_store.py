@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import torch
 
 from hwnas.errors import HwnasError, SpecError, StorageError
-from hwnas.files import make_folder
 from hwnas.nets.align import distance
 from hwnas.nets.network import Network
 from hwnas.spaces.architecture import Architecture
-from hwnas.training.checkpoint import load_state, save_state
+from hwnas.training.checkpoint import PARTIAL, load_state, save_state
 
 SCHEMA = 1
 SUFFIX = ".weights"
@@ -34,6 +33,18 @@ class Stored(NamedTuple):
     """
 
     architecture: Architecture
+    note: dict[str, Any]
+
+
+class Trained(NamedTuple):
+    """A stored network with all that is known of it.
+
+    Args:
+        network: In evaluation mode.
+        note: What was saved beside its weights.
+    """
+
+    network: Network
     note: dict[str, Any]
 
 
@@ -74,7 +85,6 @@ class WeightStore:
         Raises:
             StorageError: The file cannot be written; what was there is kept.
         """
-        make_folder(self.folder)
         path = self.path(network.architecture)
         state = {
             "schema": SCHEMA,
@@ -94,22 +104,30 @@ class WeightStore:
         found = self._stored(self.path(architecture))
         return None if found is None else found.note
 
-    def load(self, architecture: Architecture) -> Network | None:
-        """The network of an architecture with its stored weights; ``None`` where there are none.
+    def load(self, architecture: Architecture) -> Trained | None:
+        """An architecture's network and note, read once; ``None`` where there are none.
 
         Raises:
             StorageError: The file is torn, or its weights are not of that architecture.
         """
         path = self.path(architecture)
-        state = self._state(path)
+        # Before it is read: it then stays what was read, and no other process prunes it now.
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        state = self._read(path)
         if state is None:
             return None
         network = Network(architecture)
-        self._check(path, network, state)
-        network.load_state_dict(state["network"])
-        with contextlib.suppress(OSError):
-            os.utime(path)
-        return network.eval()
+        try:
+            network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            # torch's first line says where, the second what.
+            detail = "; ".join(line.strip() for line in str(error).splitlines()[1:2])
+            raise StorageError(
+                f"'{path}' holds weights of another shape than its architecture has: {detail} "
+                "Delete it to train anew."
+            ) from error
+        return Trained(network.eval(), state["note"])
 
     def nearest(self, architecture: Architecture) -> Architecture | None:
         """The stored relative from which the fewest layers must be changed; not itself.
@@ -158,36 +176,44 @@ class WeightStore:
 
     def _stored(self, path: Path) -> Stored | None:
         """What is known of a file; read once, as long as it stays as it is."""
-        try:
-            status = path.stat()
-        except OSError:
+        version = _version(path)
+        if version is None:
             return None
-        version = (status.st_ino, status.st_mtime_ns)
         if path not in self._known or self._known[path][0] != version:
-            state = self._state(path)
-            if state is None:
+            if self._read(path) is None:
                 return None
-            architecture = Architecture.from_json(state["architecture"])
-            self._known[path] = (version, Stored(architecture, state["note"]))
         return self._known[path][1]
 
-    def _state(self, path: Path) -> dict[str, Any] | None:
-        """The state in a file; ``None`` where there is no file."""
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """The state in a file, and remembers what it is; ``None`` where there is no file."""
+        # Before it is read: if it is replaced meanwhile, it is read again.
+        version = _version(path)
+        if version is None:
+            return None
         try:
             state = load_state(path)
         except StorageError:
-            if not path.exists():
+            # Another process may have removed it.
+            if _version(path) is None:
                 return None
             raise
+        architecture = self._checked(path, state)
+        self._known[path] = (version, Stored(architecture, state["note"]))
+        return state
+
+    def _checked(self, path: Path, state: Mapping[str, Any]) -> Architecture:
+        """The architecture whose weights a state holds."""
         if state.get("schema") != SCHEMA:
             raise StorageError(
                 f"'{path}' holds weights of schema {state.get('schema')}, this hwnas reads "
                 f"{SCHEMA}. Delete it to train anew."
             )
         try:
-            digest = Architecture.from_json(state["architecture"]).digest
-            values = list(state["network"].values())
-            fits = isinstance(state["note"], dict) and all(map(torch.is_tensor, values))
+            architecture = Architecture.from_json(state["architecture"])
+            weights, note = state["network"], state["note"]
+            fits = isinstance(note, dict) and all(
+                isinstance(name, str) and torch.is_tensor(value) for name, value in weights.items()
+            )
         except (AttributeError, KeyError, TypeError, ValueError, HwnasError) as error:
             raise StorageError(
                 f"'{path}' does not say whose weights it holds. Delete it to train anew."
@@ -196,33 +222,28 @@ class WeightStore:
             raise StorageError(
                 f"'{path}' holds something else than weights. Delete it to train anew."
             )
-        if digest != path.name.removesuffix(SUFFIX):
+        if architecture.digest != path.name.removesuffix(SUFFIX):
             raise StorageError(
-                f"'{path}' holds weights of architecture {digest}, not what its name says. "
-                "Delete it to train anew."
+                f"'{path}' holds weights of architecture {architecture.digest}, not what its name "
+                "says. Delete it to train anew."
             )
-        return state
-
-    def _check(self, path: Path, network: Network, state: Mapping[str, Any]) -> None:
-        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        found = {name: tuple(value.shape) for name, value in state["network"].items()}
-        for name in sorted(wanted.keys() | found.keys()):
-            if wanted.get(name) != found.get(name):
-                raise StorageError(
-                    f"'{path}' holds weights of another shape: '{name}' is "
-                    f"{found.get(name, 'missing')} instead of {wanted.get(name, 'not there')}. "
-                    "Delete it to train anew."
-                )
+        return architecture
 
     def _prune(self, newest: Path) -> None:
-        """Remove what was longest not used until the rest fits, and what killed saves left."""
+        """Remove what was longest not used until the rest fits, and what killed saves left.
+
+        The weights are saved by then, so what cannot be removed is left: another
+        process may have removed it already, or may hold it.
+        """
         now = time.time()
+        paths: list[Path] = []
+        with contextlib.suppress(OSError):
+            paths += self.folder.iterdir()
         sizes = []
-        for path in self.folder.iterdir():
-            # Another process may remove it at the same time.
-            with contextlib.suppress(FileNotFoundError):
+        for path in paths:
+            with contextlib.suppress(OSError):
                 status = path.stat()
-                if path.name.endswith(".partial"):
+                if path.name.endswith(PARTIAL):
                     if now - status.st_mtime > STALE_S:
                         path.unlink()
                 elif path.suffix == SUFFIX:
@@ -231,4 +252,22 @@ class WeightStore:
         for _, _, path, size in sorted(sizes):
             total += size
             if total > self.limit_bytes and path != newest:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced; ``None`` where there is none.
+
+    Raises:
+        StorageError: It cannot be looked at.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"'{path}' cannot be read: {error.strerror or error}; what is stored is kept"
+        ) from error
+    return status.st_ino, status.st_mtime_ns

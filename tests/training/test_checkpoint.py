@@ -1,3 +1,7 @@
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -54,3 +58,35 @@ def test_a_failed_write_leaves_the_old_state_and_no_fragment(tmp_path, monkeypat
         save_state(path, {"step": 2})
     assert load_state(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_that_save_at_once_do_not_share_a_fragment(tmp_path, monkeypatch):
+    path = tmp_path / "state"
+    names = []
+    real = tempfile.mkstemp
+
+    def named(*arguments):
+        handle, name = real(*arguments)
+        names.append(name)
+        return handle, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", named)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda step: save_state(path, {"step": step}), range(12)))
+    assert len(set(names)) == 12 and {os.path.dirname(name) for name in names} == {str(tmp_path)}
+    assert load_state(path)["step"] in range(12) and list(tmp_path.iterdir()) == [path]
+
+
+def test_others_may_read_what_is_saved(tmp_path):
+    save_state(tmp_path / "state", {})
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_fragment_that_cannot_be_removed_hides_no_failure(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "replace", fail)
+    monkeypatch.setattr(checkpoint.os, "unlink", fail)
+    with pytest.raises(StorageError, match="the disk is full; what was saved before is kept"):
+        save_state(tmp_path / "state", {})

@@ -1,9 +1,11 @@
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ import torch
 from hwnas.errors import SpecError, StorageError
 from hwnas.nets import Network
 from hwnas.spaces import Architecture, BlockSpec, space
-from hwnas.training import WeightStore
+from hwnas.training import WeightStore, weight_store
 from hwnas.training.checkpoint import load_state, save_state
 
 
@@ -30,10 +32,10 @@ def test_weights_and_notes_come_back(store):
     network = Network(architecture(), seed=3)
     assert store.load(network.architecture) is None and store.note(network.architecture) is None
     store.save(network, {"value": 0.5, "reasons": ["a"]})
-    found = store.load(network.architecture)
+    found, note = store.load(network.architecture)
     state = network.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in found.state_dict().items())
-    assert not found.training
+    assert not found.training and note == {"value": 0.5, "reasons": ["a"]}
     assert store.note(network.architecture) == {"value": 0.5, "reasons": ["a"]}
     assert [path.name for path in store.folder.iterdir()] == [
         f"{network.architecture.digest}.weights"
@@ -48,6 +50,60 @@ def test_what_another_process_saved_is_seen(store):
     assert store.note(architecture()) == {"value": 2}
     store.path(architecture()).unlink()
     assert store.note(architecture()) is None and not list(store.architectures())
+
+
+def test_a_file_is_read_once_for_its_network_and_its_note(store, monkeypatch):
+    """What was used last is told by the file's time, which is set before it is read."""
+    store.save(Network(architecture()), {"value": 1})
+    os.utime(store.path(architecture()), (1, 1))
+    read = []
+    monkeypatch.setattr(weight_store, "load_state", lambda path: read.append(path) or real(path))
+    real = load_state
+    assert store.load(architecture()).note == {"value": 1} and len(read) == 1
+    assert store.path(architecture()).stat().st_mtime > 1
+    assert store.note(architecture()) == {"value": 1}
+    assert store.nearest(architecture(5)) == architecture() and len(read) == 1
+
+
+def test_a_file_that_goes_while_it_is_read_is_not_there(store, monkeypatch):
+    store.save(Network(architecture()), {})
+
+    def gone(path):
+        path.unlink()
+        return load_state(path)
+
+    monkeypatch.setattr(weight_store, "load_state", gone)
+    assert store.load(architecture()) is None and store.nearest(architecture(5)) is None
+
+
+def fail(*_, **__):
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_what_cannot_be_removed_does_not_fail_a_save(store, monkeypatch):
+    small = WeightStore(store.folder, limit_bytes=1)
+    small.save(Network(architecture(4)), {})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fail)
+        small.save(Network(architecture(5)), {"value": 1})
+        patch.setattr(Path, "iterdir", fail)
+        small.save(Network(architecture(6)), {})
+    assert len(list(small.architectures())) == 3 and small.note(architecture(5)) == {"value": 1}
+    small.save(Network(architecture(7)), {})
+    assert list(small.architectures()) == [architecture(7)]
+
+
+def test_a_file_that_cannot_be_looked_at_is_an_error_that_says_what_is_kept(store, monkeypatch):
+    store.save(Network(architecture()), {})
+    monkeypatch.setattr(Path, "stat", fail)
+    with pytest.raises(StorageError, match="Permission denied; what is stored is kept"):
+        store.load(architecture())
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_is_kept(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot be written.*is kept"):
+        WeightStore(tmp_path / "file" / "weights").save(Network(architecture()), {})
 
 
 def test_the_nearest_relative_is_the_one_of_the_fewest_changed_layers(store):
@@ -156,10 +212,12 @@ def change(store, edit):
             lambda state: state["network"].update(
                 {"blocks.0.conv.conv.weight": torch.zeros(5, 3, 3, 3)}
             ),
-            r"blocks.0.conv.conv.weight' is \(5, 3, 3, 3\) instead of \(4, 3, 3, 3\)",
+            "another shape.*size mismatch for blocks.0.conv.conv.weight",
         ),
-        (lambda state: state["network"].popitem(), "is missing instead of"),
-        (lambda state: state["network"].update(extra=torch.zeros(1)), "instead of not there"),
+        (lambda state: state["network"].popitem(), "another shape.*Missing key"),
+        (lambda state: state["network"].update(extra=torch.zeros(1)), 'Unexpected key.*"extra"'),
+        (lambda state: state["network"].update({1: torch.zeros(1)}), "something else than weights"),
+        (lambda state: state.update(network=[1]), "does not say whose weights"),
         (lambda state: state["network"].update(extra=1), "something else than weights"),
         (lambda state: state.update(schema=2), "schema 2, this hwnas reads 1"),
         (lambda state: state.pop("architecture"), "does not say whose weights"),
