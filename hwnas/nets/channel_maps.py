@@ -51,11 +51,12 @@ class ChannelMaps:
         wanted: dict[Signature, list[int]] = defaultdict(list)
         for number, signature in enumerate(new):
             wanted[signature].append(number)
+        order = {node.name: index for index, node in enumerate(parent.nodes)}
         self._origin = np.full(self.child.count, -1)
         for signature, own in wanted.items():
             # A class without marks is of a new layer, as are the parent's of a lost one.
             known = buckets.get(signature) if any(signature) else None
-            source = known or _nearest(signature, buckets)
+            source = known or _nearest(signature, buckets, order)
             if len(own) < len(source):
                 ranked = sorted(source, key=lambda number: -important[number])
                 source = sorted(ranked[: len(own)])
@@ -89,6 +90,21 @@ class ChannelMaps:
             len(np.unique(numbers)) == len(numbers)
             for numbers in (self.child.of(tensor), self.parent.of(other))
         )
+
+    def follows(self, read: str, given: str, other_read: str, other_given: str) -> bool:
+        """Whether what a layer gives can be the parent's, as far as it acts channel by channel.
+
+        It is where every channel that is the parent's in what is given is so in what is read.
+
+        Args:
+            read: Name of a tensor that the child's layer reads.
+            given: Name of the tensor that it gives.
+            other_read: The parent's counterpart of ``read``.
+            other_given: The parent's counterpart of ``given``.
+        """
+        known = self.between(given, other_given) >= 0
+        lost = self.between(read, other_read) < 0
+        return not set(self.child.of(given)[known]) & set(self.child.of(read)[lost])
 
     def _signatures(
         self, parent: Wiring, child: Wiring, matched: Counterparts
@@ -161,15 +177,26 @@ def _keep_heads(old: _Marks, new: _Marks, node: Wired, other: Wired) -> None:
             marks.keep(tensor, [(other.name, end, *place) for place in places])
 
 
-def _nearest(signature: Signature, buckets: Mapping[Signature, list[int]]) -> list[int]:
-    """The parent's classes that must keep the same places and share the most tensors."""
+def _nearest(
+    signature: Signature, buckets: Mapping[Signature, list[int]], order: Mapping[str, int]
+) -> list[int]:
+    """The parent's classes that must keep the same places and share the most tensors.
+
+    First those that begin in the same tensor: where a class begins, its channels
+    are computed, and from there on they are the parent's for as long as both go on.
+    """
     places, tensors = signature
+
+    def begin(names: frozenset[str]) -> int:
+        return min((order.get(name, -1) for name in names), default=-1)
+
     best: list[int] = []
-    score = (0, 0)
+    score = (False, 0, 0)
     for (theirs, other), numbers in buckets.items():
-        common = (len(tensors & other), -len(tensors ^ other))
-        if theirs == places and common[0] and (not best or common > score):
-            best, score = numbers, common
+        shared = len(tensors & other)
+        own = (begin(other) == begin(tensors), shared, -len(tensors ^ other))
+        if theirs == places and shared and (not best or own > score):
+            best, score = numbers, own
     return best
 
 

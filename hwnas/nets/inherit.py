@@ -210,6 +210,11 @@ class _Heir:
         pairs = [*zip(node.inputs, reads, strict=True), (node.name, other.name)]
         if not all(self.maps.sound(*pair) for pair in pairs):
             return "a channel stands in it twice"
+        if not isinstance(node.layer, MIXING) and not all(
+            self.maps.follows(own, node.name, theirs, other.name)
+            for own, theirs in zip(node.inputs, reads, strict=True)
+        ):
+            return "a channel that should be the parent's was not computed as the parent does"
         return ""
 
     def _changed(self, node: Wired, other: Wired) -> str:
