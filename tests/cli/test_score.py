@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hwnas.estimators import ESTIMATORS, Estimate, ScratchEstimator
+from hwnas.estimators import ESTIMATORS, Estimate, InheritEstimator, ScratchEstimator
 
 SPACE = "micro:image_size=16"
 ALWAYS = {"macs", "parameters", "one-epoch"}
@@ -124,6 +124,25 @@ def test_a_run_can_be_given_more_architectures_and_estimators(hwnas, tmp_path, p
     assert len(pretended) == 16 + 4 + 10
     assert more.json["n"] == 10
     assert {row["estimator"] for row in more.json["scores"]} == ALWAYS | {"scratch"}
+
+
+def test_a_run_keeps_the_weights_that_children_inherit(hwnas, tmp_path, monkeypatch, pretended):
+    monkeypatch.delenv("HWNAS_WEIGHTS", raising=False)
+    run, parents = tmp_path / "run", []
+    real = InheritEstimator.estimate
+
+    def estimate(self, architecture, budget):
+        found = real(self, architecture, budget)
+        parents.append(found.provenance["parent"])
+        return found
+
+    monkeypatch.setattr(InheritEstimator, "estimate", estimate)
+    assert hwnas(*words(run, estimators="inherit")).code == 0
+    kept = {path.stem for path in (run / "weights" / "inherit").glob("*/*.weights")}
+    assert len(kept) == 8 and parents[0] is None and set(parents[1:]) <= kept
+    parents.clear()
+    assert hwnas(*words(run, n=9, estimators="inherit"), "--resume").code == 0
+    assert len(parents) == 1 and parents[0] in kept
 
 
 def test_ctrl_c_says_what_is_kept(hwnas, tmp_path, monkeypatch, pretended):

@@ -1,10 +1,10 @@
-"""A search whose children start from their parents' weights."""
+"""A search whose children start from their parents' weights, which the run keeps."""
 
 import json
 
 
 def test_children_find_their_parents(hwnas, sim, tmp_path, monkeypatch):
-    monkeypatch.setenv("HWNAS_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.delenv("HWNAS_WEIGHTS", raising=False)
     limit = 0.8 * hwnas("fit", "sim", "--json").json["accuracy"]["networks_ms"]["median"]
     run = tmp_path / "run"
     words = (
@@ -18,5 +18,5 @@ def test_children_find_their_parents(hwnas, sim, tmp_path, monkeypatch):
     told = [event["trial"]["provenance"] for event in events if "trial" in event]
     assert len(told) >= 2 and told[0]["parent"] is None
     assert all(item["parent"] and 0 < item["share"] <= 1 for item in told[1:])
-    stored = [path.stem for path in (tmp_path / "weights").glob("*/*.weights")]
+    stored = [path.stem for path in (run / "weights" / "inherit").glob("*/*.weights")]
     assert {item["parent"] for item in told[1:]} <= set(stored) and len(stored) == len(told)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hwnas.errors import SpecError
-from hwnas.nets import inherit
+from hwnas.nets import channel_maps, inherit
 from hwnas.spaces import Architecture, BlockSpec, space
 from hwnas.spaces.cell import live
 from hwnas.spaces.registry import SPACES
@@ -167,19 +167,42 @@ def test_any_chain_of_blocks_is_told_truly(trained):
     assert tried == 60 and 20 <= kept <= 50
 
 
+def shuffled(channels, units):
+    """A chain of shuffle units."""
+    shared = {"channels": channels, "kernel": 3, "activation": "relu"}
+    strides = (2, *[1] * units)
+    blocks = (BlockSpec.of("shuffle_unit", stride=stride, **shared) for stride in strides)
+    return Architecture((3, 8, 8), (*blocks, HEAD))
+
+
 @pytest.mark.parametrize(("before", "after"), [(4, 8), (4, 10), (6, 14), (8, 18)])
 @pytest.mark.parametrize("units", [2, 3, 4])
 def test_wider_shuffle_units_keep_channels_where_they_are_computed(
     before, after, units, trained, deviation
 ):
     """A channel of the child can pass through other units than any of the parent's does."""
-
-    def chain(channels):
-        shared = {"channels": channels, "kernel": 3, "activation": "relu"}
-        strides = (2, *[1] * units)
-        blocks = (BlockSpec.of("shuffle_unit", stride=stride, **shared) for stride in strides)
-        return Architecture((3, 8, 8), (*blocks, HEAD))
-
-    parent = trained(chain(before))
-    network, found = inherit(parent, chain(after))
+    parent = trained(shuffled(before, units))
+    network, found = inherit(parent, shuffled(after, units))
     assert (deviation(parent, network) <= TOLERANCE) == found.preserved, found
+
+
+@pytest.mark.parametrize("after", [8, 10, 12, 14])
+def test_the_verdict_is_true_whichever_channels_are_taken(after, trained, deviation, monkeypatch):
+    """Classes that begin somewhere else are the parent's in name only."""
+
+    def another(signature, buckets, order):
+        places, tensors = signature
+        near = [
+            (len(tensors & other), numbers)
+            for (theirs, other), numbers in buckets.items()
+            if theirs == places and tensors & other
+        ]
+        return max(near)[1] if near else []
+
+    monkeypatch.setattr(channel_maps, "_nearest", another)
+    parent = trained(shuffled(4, 2))
+    network, found = inherit(parent, shuffled(after, 2))
+    assert (deviation(parent, network) <= TOLERANCE) == found.preserved, found
+    assert found.preserved or found.reasons[0].endswith(
+        "a channel that should be the parent's was not computed as the parent does"
+    )
