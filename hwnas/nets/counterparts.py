@@ -130,7 +130,12 @@ class _Matcher:
             roles = self.casting.half(node)
             sentence = f"it is a new gate on {known[0]}, and cannot be one half"
         else:
-            self.found.obstacles[node.name] = f"the parent has no such {type(node.layer).__name__}"
+            sums = isinstance(node.layer, Add) and len(known) == 2
+            self.found.obstacles[node.name] = (
+                f"it is a new sum of {known[0]} and {known[1]}, and neither can be made zero"
+                if sums
+                else f"the parent has no such {type(node.layer).__name__}"
+            )
             return
         if isinstance(roles, Obstacle):
             self.found.obstacles[node.name] = f"{sentence}: {roles.layer} {roles.why}"

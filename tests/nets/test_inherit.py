@@ -142,6 +142,8 @@ def test_cells(before, after, preserved, trained, deviation):
     network, found = inherit(parent, own.decode(after))
     check(parent, network, found, deviation)
     assert found.preserved == preserved
+    why = "which is new" if POOL in after else "and neither can be made zero"
+    assert preserved or why in found.reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ those of the batch. By how much the logits then change in training mode, as a sh
 spread, with the moments that new norms expect and with those of a new network.
 
 ``worth``: PAIRS random parents of each of two spaces are trained for LONG epochs on digits.
-A mutant of each (each gene redrawn with a probability of 0.2) is trained for SHORT epochs from scratch and from its parent's weights, at
-several shares of the learning rate, and for LONG epochs from scratch, which is what the
-short trainings are to foretell. Mean validation accuracy; mean absolute difference to LONG.
+A mutant of each (each gene redrawn with a probability of 0.2) is trained for SHORT epochs from
+scratch and from its parent's weights, at several shares of the learning rate, and for LONG
+epochs from scratch, which is what the short trainings are to foretell. Mean validation
+accuracy; mean absolute difference to LONG.
 """
 
 import json
