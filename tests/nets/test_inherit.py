@@ -48,7 +48,9 @@ def check(parent, network, found, deviation):
     assert 0 <= found.share <= 1
     assert found.preserved == (not found.reasons)
     if parent.architecture.input_shape == network.architecture.input_shape:
-        assert (deviation(parent, network) <= TOLERANCE) == found.preserved, found
+        difference = deviation(parent, network)
+        # What is lost can be what nothing reads: channels that ReLU keeps at zero.
+        assert (difference <= TOLERANCE) == found.preserved or difference == 0, found
     else:
         assert not found.preserved and "it takes images" in found.reasons[0]
         with torch.no_grad():
