@@ -13,9 +13,11 @@ from hwnas.spaces.token_layers import (
     ClassToken,
     FirstToken,
     LayerNorm,
+    LayerScale,
     MeanToken,
     PatchConv2d,
     PositionEmbedding,
+    ToImage,
     TokenLinear,
     ToTokens,
 )
@@ -49,6 +51,21 @@ def _to_tokens(
     channels, height, width = shapes[0]
     flat = w.reshape(f"{name}.flat", inputs[0], (w.batch, channels, height * width))
     return w.node("Transpose", [flat], name, perm=[0, 2, 1])
+
+
+def _to_image(
+    w: GraphWriter, name: str, node: Node, inputs: list[str], shapes: tuple[Shape, ...]
+) -> str:
+    tokens, features = shapes[0]
+    swapped = w.node("Transpose", inputs, f"{name}.swapped", perm=[0, 2, 1])
+    w.state(swapped, (w.batch, features, tokens))
+    return w.reshape(name, swapped, (w.batch, *node.layer.output_shape(*shapes)))
+
+
+def _layer_scale(
+    w: GraphWriter, name: str, node: Node, inputs: list[str], shapes: tuple[Shape, ...]
+) -> str:
+    return w.node("Mul", [*inputs, w.random(f"{name}.weight", shapes[0][1:])], name)
 
 
 def _class_token(
@@ -138,6 +155,8 @@ def _mean(
 TOKEN_WRITERS: Mapping[type[Layer], Write] = {
     PatchConv2d: _patches,
     ToTokens: _to_tokens,
+    ToImage: _to_image,
+    LayerScale: _layer_scale,
     ClassToken: _class_token,
     PositionEmbedding: _position,
     LayerNorm: _layer_norm,

@@ -124,6 +124,27 @@ def padded(graph: Graph) -> None:
         graph.replace([pad, node], [new])
 
 
+def reordered(graph: Graph) -> None:
+    """Channels brought to the front for a convolution only: its reorder into blocks does that.
+
+    The image may come as a reshape of transposed tokens ``(batch, pixels, channels)``.
+    """
+    for node in list(graph.nodes):
+        image = graph.shape(node.inputs[0]) if node.op == "Conv" else None
+        if image is None or len(image) != 4 or image[1] % 4:
+            continue
+        if node.attributes.get("group", 1) not in (1, image[1]):
+            continue
+        reshape = graph.inner(node.inputs[0], "Reshape")
+        tokens = reshape.inputs[0] if reshape else node.inputs[0]
+        swap = graph.inner(tokens, "Transpose")
+        moved = graph.shape(tokens)
+        if swap is None or moved is None or moved[:2] != image[:2]:
+            continue
+        if tuple(swap.attributes.get("perm", ())) == ((0, 2, 1) if reshape else (0, 3, 1, 2)):
+            graph.drop(swap, swap.inputs[0])
+
+
 def unchanged(graph: Graph) -> None:
     """Operators that give what they read: casts to the same type, slices of everything."""
     for node in list(graph.nodes):

@@ -92,6 +92,7 @@ ONNXRUNTIME_CPU = FusionRules(
         "padded",
         "constants_into_convolutions",
         "bounded",
+        "reordered",
         "quantised_operators",
         "product_bias",
         "product_sum",

@@ -13,6 +13,7 @@ REWRITES: Mapping[str, Callable[[Graph], None]] = {
         cleanup.padded,
         cleanup.constants_into_convolutions,
         cleanup.bounded,
+        cleanup.reordered,
         quantised.quantised_operators,
         quantised.dynamic_product,
         products.product_bias,

@@ -25,8 +25,10 @@ from hwnas.spaces.token_layers import (
     ClassToken,
     FirstToken,
     LayerNorm,
+    LayerScale,
     MeanToken,
     PositionEmbedding,
+    ToImage,
     ToTokens,
 )
 
@@ -40,10 +42,12 @@ SAME = (
     FirstToken,
     GlobalAveragePool,
     LayerNorm,
+    LayerScale,
     MeanToken,
     Pool2d,
     PositionEmbedding,
     Scale,
+    ToImage,
     ToTokens,
     Zero,
 )

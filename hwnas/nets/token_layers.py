@@ -13,12 +13,16 @@ from hwnas.spaces.token_layers import (
     ClassToken,
     FirstToken,
     LayerNorm,
+    LayerScale,
     MeanToken,
     PatchConv2d,
     PositionEmbedding,
+    ToImage,
     TokenLinear,
     ToTokens,
 )
+
+LAYER_SCALE = 0.1
 
 
 def apply_token_layer(
@@ -39,6 +43,10 @@ def apply_token_layer(
             )
         case ToTokens():
             return tokens.flatten(2).transpose(1, 2)
+        case ToImage():
+            return tokens.transpose(1, 2).unflatten(2, (layer.height, layer.width))
+        case LayerScale():
+            return tokens * parameters["weight"]
         case ClassToken():
             first = parameters["weight"].expand(len(tokens), 1, -1)
             return torch.cat([first, tokens], 1)
@@ -79,10 +87,14 @@ def initial_token_weight(
 
     As in ViT (Dosovitskiy et al., 2021): normal numbers with a deviation of
     0.02, for patches with the variance of their fan-in; layer norm is the identity.
+    Layer scale starts at 0.1, as CaiT has it up to a depth of 18 (Touvron et al.,
+    2021): ConvNeXt's 1e-6 is for long training, and leaves blocks dead in a short one.
     """
     match layer:
         case LayerNorm():
             return torch.ones(shape)
+        case LayerScale():
+            return torch.full(shape, LAYER_SCALE)
         case PatchConv2d():
             return torch.randn(shape, generator=generator) / math.sqrt(math.prod(shape[1:]))
         case ClassToken() | PositionEmbedding() | TokenLinear():

@@ -80,7 +80,11 @@ class OnnxRuntime:
             graph = onnx.load(path).graph
         found: Counter[str] = Counter()
         # Around quantised convolutions, the runtime puts channels last.
-        moved = any(_flag(node, "channels_last") for node in graph.node)
+        moved = any(
+            _flag(node, "channels_last")
+            for node in graph.node
+            if not node.op_type.startswith("Reorder")
+        )
         for node in graph.node:
             if node.op_type.startswith("Reorder"):
                 continue

@@ -155,6 +155,21 @@ def bottleneck(
     b.act("residual", tensor, activation)
 
 
+@block("basic")
+def basic(b: GraphBuilder, *, channels: int, kernel: int, stride: int, activation: str) -> None:
+    """ResNet-18's block (He et al., 2016, figure 5 left): two k×k convolutions and a shortcut.
+
+    The shortcut is a 1×1 convolution where the shape changes.
+    """
+    tensor = b.conv_bn("first", INPUT, channels, kernel, stride, activation=activation)
+    tensor = b.conv_bn("second", tensor, channels, kernel)
+    shortcut = INPUT
+    if stride != 1 or b.shape()[0] != channels:
+        shortcut = b.conv_bn("shortcut", INPUT, channels, 1, stride)
+    tensor = b.residual("residual", tensor, shortcut)
+    b.act("residual", tensor, activation)
+
+
 @block("classifier")
 def classifier(b: GraphBuilder, *, classes: int) -> None:
     """Global average pool and a linear layer."""

@@ -28,7 +28,11 @@ def side_after(size: int, strides: Iterable[int]) -> int:
 
 
 def image_sizes(
-    name: str, image_size: int, resolutions: Sequence[float], strides: Sequence[int]
+    name: str,
+    image_size: int,
+    resolutions: Sequence[float],
+    strides: Sequence[int],
+    multiple: int = 1,
 ) -> list[int]:
     """The sizes in which a space takes its images, pixels.
 
@@ -37,6 +41,8 @@ def image_sizes(
         image_size: The size at resolution 1, pixels.
         resolutions: Multipliers of it.
         strides: Strides of all layers from the image to the classifier.
+        multiple: What sizes are rounded down to multiples of; those that become
+            equal are one.
 
     Raises:
         SpecError: A multiplier is not positive, or the smallest image has fewer
@@ -59,6 +65,8 @@ def image_sizes(
             f"space '{name}': images of {min(sizes)} pixels are too small for a network that "
             f"shrinks them {shrinks} times; image_size must be at least {least}"
         )
+    if multiple > 1:
+        sizes = sorted({size // multiple * multiple for size in sizes})
     return sizes
 
 

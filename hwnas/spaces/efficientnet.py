@@ -33,29 +33,70 @@ def mbconv(
     (``squeeze_from="input"``, as EfficientNet has it) or of the expanded ones
     (``"hidden"``); there is none where ``squeeze`` is 0.
     """
-    if squeeze_from not in SQUEEZED:
-        raise SpecError(
-            f"mbconv: squeeze_from must be one of {', '.join(SQUEEZED)}, received '{squeeze_from}'"
-        )
-    if squeeze < 0:
-        raise SpecError(f"mbconv: squeeze must be 0 or more, received {squeeze}")
+    squeezed = _squeezed("mbconv", b, expansion, squeeze, squeeze_from)
     incoming = b.shape()[0]
     hidden = incoming * expansion
     tensor = INPUT
     if expansion > 1:
         tensor = b.conv_bn("expand", tensor, hidden, 1, activation=activation)
     tensor = b.conv_bn("depthwise", tensor, hidden, kernel, stride, hidden, activation)
-    if squeeze:
-        squeezed = max(1, (incoming if squeeze_from == "input" else hidden) // squeeze)
+    if squeezed:
         tensor = b.squeeze_excite("se", tensor, squeezed, activation, "sigmoid")
     tensor = b.conv_bn("project", tensor, channels, 1)
     if stride == 1 and incoming == channels:
         b.residual("residual", INPUT, tensor)
 
 
+@block("fused_inverted_bottleneck")
+def fused_inverted_bottleneck(
+    b: GraphBuilder,
+    *,
+    channels: int,
+    kernel: int,
+    stride: int,
+    expansion: int,
+    squeeze: int,
+    squeeze_from: str,
+    activation: str,
+) -> None:
+    """EfficientNetV2's block (Tan and Le, 2021, figure 2): one k×k convolution expands.
+
+    It takes the place of ``mbconv``'s 1×1 and depthwise convolutions, and
+    the arguments are those of ``mbconv``. With ``expansion`` 1 there is nothing to
+    project: one k×k convolution with activation is the block.
+    """
+    squeezed = _squeezed("fused_inverted_bottleneck", b, expansion, squeeze, squeeze_from)
+    incoming, tensor = b.shape()[0], INPUT
+    if expansion > 1:
+        hidden = incoming * expansion
+        tensor = b.conv_bn("expand", tensor, hidden, kernel, stride, activation=activation)
+    if squeezed:
+        tensor = b.squeeze_excite("se", tensor, squeezed, activation, "sigmoid")
+    if expansion > 1:
+        tensor = b.conv_bn("project", tensor, channels, 1)
+    else:
+        tensor = b.conv_bn("conv", tensor, channels, kernel, stride, activation=activation)
+    if stride == 1 and incoming == channels:
+        b.residual("residual", INPUT, tensor)
+
+
+def _squeezed(kind: str, b: GraphBuilder, expansion: int, squeeze: int, squeeze_from: str) -> int:
+    """Channels between squeeze and excite; 0 where there is none."""
+    if squeeze_from not in SQUEEZED:
+        raise SpecError(
+            f"{kind}: squeeze_from must be one of {', '.join(SQUEEZED)}, received '{squeeze_from}'"
+        )
+    if squeeze < 0:
+        raise SpecError(f"{kind}: squeeze must be 0 or more, received {squeeze}")
+    if not squeeze:
+        return 0
+    incoming = b.shape()[0]
+    return max(1, (incoming if squeeze_from == "input" else incoming * expansion) // squeeze)
+
+
 @dataclass(frozen=True)
 class MBStage:
-    """A stage of blocks ``mbconv``.
+    """A stage of blocks ``mbconv``, or of ``fused_inverted_bottleneck``.
 
     Args:
         channels: Channels at width 1.
@@ -63,6 +104,8 @@ class MBStage:
         depths: Numbers of blocks that it can have, ascending.
         kernels: Depthwise kernel sizes; EfficientNet-B0's first.
         expansion: Ratio of hidden to incoming channels.
+        fused: Where given, whether the blocks are fused, once for the stage; fused
+            ones have no squeeze-excite, as in EfficientNetV2.
     """
 
     channels: int
@@ -70,6 +113,7 @@ class MBStage:
     depths: tuple[int, ...]
     kernels: tuple[int, ...]
     expansion: int = 6
+    fused: tuple[bool, ...] = ()
 
 
 def efficientnet(
@@ -85,13 +129,15 @@ def efficientnet(
     features: int,
     squeeze: int = 4,
     squeeze_from: str = "input",
+    label: str = "efficientnet-b0-like",
 ) -> SearchSpace:
     """The space of EfficientNet-like networks for an image size and a number of classes.
 
     A stem, stages of inverted bottlenecks with squeeze-excite, a 1×1
     convolution, a linear classifier; the activation is SiLU (Tan and Le, 2019,
     table 1). Elastic: resolution, width of the whole network, per stage the
-    depth, and per block the kernel.
+    depth and, where a stage offers it, whether its blocks are fused, and per block
+    the kernel.
 
     Args:
         name: Name of the space.
@@ -105,6 +151,7 @@ def efficientnet(
         features: Channels of the last convolution, at width 1.
         squeeze: Which fraction of the channels squeeze-excite has; 0 for none.
         squeeze_from: Of which channels, ``"input"`` or ``"hidden"``.
+        label: Name of the reference, the network of first values.
 
     Raises:
         SpecError: The image is too small for the strides, or a value is out of range.
@@ -113,15 +160,15 @@ def efficientnet(
     def first(shape: Shape, channels: int) -> PlacedBlock:
         return place("conv", shape, channels=channels, kernel=3, stride=stem[1], activation="silu")
 
-    def inverted(where: Place, kernel: int) -> PlacedBlock:
+    def inverted(where: Place, kernel: int, fused: bool = False) -> PlacedBlock:
         return place(
-            "mbconv",
+            "fused_inverted_bottleneck" if fused else "mbconv",
             where.input_shape,
             channels=where.channels,
             kernel=kernel,
             stride=where.stride,
             expansion=stages[where.stage].expansion,
-            squeeze=squeeze,
+            squeeze=0 if fused else squeeze,
             squeeze_from=squeeze_from,
             activation="silu",
         )
@@ -149,7 +196,13 @@ def efficientnet(
         stem=stem[0],
         stem_strides=(stem[1],),
         stages=[
-            Stage(stage.channels, stage.stride, stage.depths, {"kernel": stage.kernels})
+            Stage(
+                stage.channels,
+                stage.stride,
+                stage.depths,
+                {"kernel": stage.kernels},
+                {"fused": stage.fused} if stage.fused else {},
+            )
             for stage in stages
         ],
         divisor=8,
@@ -157,5 +210,5 @@ def efficientnet(
         block=inverted,
         tail={"features": last, "head": head},
     )
-    space.references["efficientnet-b0-like"] = reference(space)
+    space.references[label] = reference(space)
     return space

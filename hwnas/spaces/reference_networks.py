@@ -55,6 +55,17 @@ def resnext50_32x4d(image_size: int = 224, classes: int = 1000) -> Architecture:
     return _resnet(image_size, classes, 0.5, 32)
 
 
+def resnet18(image_size: int = 224, classes: int = 1000) -> Architecture:
+    """ResNet-18 (He et al., 2016, table 1; torchvision)."""
+    blocks = [BlockSpec.of("conv_pool", channels=64, kernel=7, stride=2, activation="relu")]
+    for channels, first in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        blocks += [
+            BlockSpec.of("basic", channels=channels, kernel=3, stride=stride, activation="relu")
+            for stride in _strides(first, 2)
+        ]
+    return _network(image_size, [*blocks, BlockSpec.of("classifier", classes=classes)])
+
+
 def mobilenet_v1(image_size: int = 224, classes: int = 1000) -> Architecture:
     """MobileNet (Howard et al., 2017, table 1)."""
     blocks = [_conv(32, 3, 2, "relu")]
@@ -179,6 +190,45 @@ def efficientnet_b0(image_size: int = 224, classes: int = 1000) -> Architecture:
     return _network(image_size, blocks)
 
 
+def efficientnet_v2_s(image_size: int = 384, classes: int = 1000) -> Architecture:
+    """EfficientNetV2-S (Tan and Le, 2021, table 4; torchvision, whose last layer has 1280)."""
+    blocks = [_conv(24, 3, 2, "silu")]
+    for fused, expansion, channels, depth, first in (
+        (True, 1, 24, 2, 1),
+        (True, 4, 48, 4, 2),
+        (True, 4, 64, 4, 2),
+        (False, 4, 128, 6, 2),
+        (False, 6, 160, 9, 1),
+        (False, 6, 256, 15, 2),
+    ):
+        blocks += [
+            BlockSpec.of(
+                "fused_inverted_bottleneck" if fused else "mbconv",
+                channels=channels,
+                kernel=3,
+                stride=stride,
+                expansion=expansion,
+                squeeze=0 if fused else 4,
+                squeeze_from="input",
+                activation="silu",
+            )
+            for stride in _strides(first, depth)
+        ]
+    blocks += [_conv(1280, 1, 1, "silu"), BlockSpec.of("classifier", classes=classes)]
+    return _network(image_size, blocks)
+
+
+def convnext_tiny(image_size: int = 224, classes: int = 1000) -> Architecture:
+    """ConvNeXt-T (Liu et al., 2022, section 3; torchvision)."""
+    blocks = [BlockSpec.of("convnext_stem", channels=96, patch=4)]
+    for channels, depth in ((96, 3), (192, 3), (384, 9), (768, 3)):
+        if channels != 96:
+            blocks.append(BlockSpec.of("convnext_down", channels=channels, stride=2))
+        block = BlockSpec.of("convnext", kernel=7, expansion=4, activation="gelu")
+        blocks += [block] * depth
+    return _network(image_size, [*blocks, BlockSpec.of("convnext_head", classes=classes)])
+
+
 def vit_tiny_16(image_size: int = 224, classes: int = 1000) -> Architecture:
     """ViT-Tiny with patches of 16 pixels (Touvron et al., 2021, table 1; timm)."""
     embedding = BlockSpec.of(
@@ -192,6 +242,7 @@ def vit_tiny_16(image_size: int = 224, classes: int = 1000) -> Architecture:
 
 
 REFERENCE_NETWORKS: Mapping[str, Callable[[int, int], Architecture]] = {
+    "resnet18": resnet18,
     "resnet50": resnet50,
     "resnext50_32x4d": resnext50_32x4d,
     "mobilenet_v1": mobilenet_v1,
@@ -199,6 +250,8 @@ REFERENCE_NETWORKS: Mapping[str, Callable[[int, int], Architecture]] = {
     "mobilenet_v3_large": mobilenet_v3_large,
     "shufflenet_v2_x1_0": shufflenet_v2_x1_0,
     "efficientnet_b0": efficientnet_b0,
+    "efficientnet_v2_s": efficientnet_v2_s,
+    "convnext_tiny": convnext_tiny,
     "vit_tiny_16": vit_tiny_16,
 }
 """By name; each takes the image size in pixels and the number of classes."""

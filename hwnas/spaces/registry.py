@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hwnas.errors import SpecError, UnknownNameError
+from hwnas.spaces.convnext import convnext_space
 from hwnas.spaces.efficientnet import MBStage, efficientnet
 from hwnas.spaces.micro import micro
 from hwnas.spaces.mobilenet import mobilenet
@@ -131,6 +132,55 @@ SPACES: dict[str, Factory] = {
             MBStage(80, 2, (1, 2), (3, 5), expansion=4),
         ),
         features=256,
+    ),
+    "efficientnetv2": partial(
+        efficientnet,
+        image_size=224,
+        classes=1000,
+        widths=(0.75, 1.0, 1.1),
+        stem=(24, 2),
+        stages=(
+            MBStage(24, 1, (1, 2, 3), (3, 5), 1, (True, False)),
+            MBStage(48, 2, (3, 4, 5), (3, 5), 4, (True, False)),
+            MBStage(64, 2, (3, 4, 5), (3, 5), 4, (True, False)),
+            MBStage(128, 2, (5, 6, 7), (3, 5), 4, (False, True)),
+            MBStage(160, 1, (7, 9, 11), (3, 5), 6, (False, True)),
+            MBStage(256, 2, (12, 15, 18), (3, 5), 6, (False, True)),
+        ),
+        features=1280,
+        label="efficientnetv2-s-like",
+    ),
+    "efficientnetv2-32": partial(
+        efficientnet,
+        image_size=32,
+        classes=10,
+        widths=(0.75, 1.0),
+        stem=(24, 1),
+        stages=(
+            MBStage(16, 1, (1,), (3, 5), 1, (True, False)),
+            MBStage(32, 2, (1, 2), (3, 5), 4, (True, False)),
+            MBStage(48, 2, (1, 2, 3), (3, 5), 4, (True, False)),
+            MBStage(80, 2, (1, 2), (3, 5), 4, (False, True)),
+        ),
+        features=256,
+        label="efficientnetv2-like",
+    ),
+    "convnext": partial(
+        convnext_space,
+        image_size=224,
+        classes=1000,
+        widths=(0.5, 0.75, 1.0),
+        patch=4,
+        stages=((96, (2, 3, 4)), (192, (2, 3, 4)), (384, (6, 9, 12)), (768, (2, 3, 4))),
+    ),
+    "convnext-32": partial(
+        convnext_space,
+        image_size=32,
+        classes=10,
+        widths=(0.5, 0.75, 1.0),
+        patch=2,
+        stages=((32, (1, 2)), (64, (1, 2, 3)), (128, (1, 2))),
+        kernels=(7, 5),
     ),
     "vit": partial(
         vit,

@@ -20,12 +20,14 @@ class Stage:
         stride: Stride of the first block.
         depths: Numbers of blocks that it can have, ascending.
         options: What can be chosen for each block, by name.
+        shared: What can be chosen once for all blocks of the stage, by name.
     """
 
     channels: int
     stride: int
     depths: tuple[int, ...]
     options: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    shared: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def staged(
     first: Callable[[Shape, int], PlacedBlock],
     block: Callable[..., PlacedBlock],
     tail: Mapping[str, Callable[[Shape, float], PlacedBlock]],
+    down: Callable[[Shape, int, int], PlacedBlock] | None = None,
+    multiple: int = 1,
 ) -> SearchSpace:
     """A space that is elastic in resolution, width, depth of each stage, and options of each block.
 
@@ -80,12 +84,16 @@ def staged(
         block: A block of a stage, from its :class:`Place` and the options by name.
         tail: The blocks behind the stages by name, from the shape that they
             receive and the width.
+        down: Where given, stages that change the shape begin with this block, from
+            the shape that it receives, the stage's channels and its stride; the
+            others then all have stride 1.
+        multiple: What image sizes are rounded down to multiples of.
 
     Raises:
         SpecError: The image is too small for the strides, or a value is out of range.
     """
     strides = (*stem_strides, *(stage.stride for stage in stages))
-    sizes = image_sizes(name, image_size, resolutions, strides)
+    sizes = image_sizes(name, image_size, resolutions, strides, multiple)
     check_classes(name, classes)
     counts = (stem, *(stage.channels for stage in stages))
 
@@ -105,11 +113,17 @@ def staged(
         place = Place(
             stage,
             position,
-            shape(size, width, stage + (position > 0)),
+            shape(size, width, stage + (position > 0 or down is not None)),
             round_channels(stages[stage].channels * width, divisor),
-            1 if position else stages[stage].stride,
+            1 if position or down is not None else stages[stage].stride,
         )
-        return block(place, **dict(zip(stages[stage].options, options, strict=True)))
+        names = (*stages[stage].shared, *stages[stage].options)
+        return block(place, **dict(zip(names, options, strict=True)))
+
+    def enter(stage: int, size: int, width: float) -> PlacedBlock:
+        assert down is not None
+        channels = round_channels(stages[stage].channels * width, divisor)
+        return down(shape(size, width, stage), channels, stages[stage].stride)
 
     def end(position: int, size: int, width: float) -> PlacedBlock:
         received = shape(size, width, len(stages))
@@ -123,6 +137,12 @@ def staged(
     for index, stage in enumerate(stages):
         depth = len(choices)
         choices.append(Choice(f"stage{index + 1}.depth", stage.depths))
+        shared = range(len(choices), len(choices) + len(stage.shared))
+        choices += [
+            Choice(f"stage{index + 1}.{option}", values) for option, values in stage.shared.items()
+        ]
+        if down is not None and (stage.stride, stage.channels) != (1, counts[index]):
+            slots.append(Slot(f"stage{index + 1}.down", (0, 1), partial(enter, index)))
         for position in range(max(stage.depths)):
             active_from = next(i for i, value in enumerate(stage.depths) if value > position)
             label = f"stage{index + 1}.block{position + 1}"
@@ -131,7 +151,8 @@ def staged(
                 Choice(f"{label}.{option}", values, depth, active_from)
                 for option, values in stage.options.items()
             ]
-            slots.append(Slot(label, (0, 1, depth, *own), partial(inner, index, position)))
+            deciding = (0, 1, depth, *shared, *own)
+            slots.append(Slot(label, deciding, partial(inner, index, position)))
     slots += [Slot(label, (0, 1), partial(end, position)) for position, label in enumerate(tail)]
     return SearchSpace(
         name,

@@ -56,6 +56,37 @@ class ToTokens(Layer):
 
 
 @dataclass(frozen=True)
+class ToImage(Layer):
+    """Tokens as the pixels of an image, row by row: what ``ToTokens`` took apart."""
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        check_positive("image", height=self.height, width=self.width)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        tokens, features = check_tokens("image", inputs[0])
+        if tokens != self.height * self.width:
+            raise ShapeError(
+                f"image of {self.height}×{self.width} takes {self.height * self.width} tokens, "
+                f"received {tokens}"
+            )
+        return (features, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class LayerScale(Layer):
+    """A trained factor for each feature of the tokens (Touvron et al., 2021, CaiT)."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return check_tokens("layer scale", inputs[0])
+
+    def parameter_shapes(self, *inputs: Shape) -> dict[str, Shape]:
+        return {"weight": (inputs[0][1],)}
+
+
+@dataclass(frozen=True)
 class ClassToken(Layer):
     """A trained token before the others."""
 
