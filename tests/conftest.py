@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,57 @@ def slow(sim, measured_slow) -> Path:
     """A fresh copy of the slow device, by the name ``slow``, beside ``sim``."""
     shutil.copytree(measured_slow / "slow", sim.parent / "slow")
     return sim.parent / "slow"
+
+
+OWN_BLOCKS = """
+import torch
+from torch import nn
+
+
+class Pixels(nn.Module):
+    \"\"\"Attention over pixels behind a convolution, with a batch norm and a residual branch.\"\"\"
+
+    def __init__(self, in_channels, out_channels, stride, heads=2, share=0.5):
+        super().__init__()
+        self.heads = heads
+        self.enter = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.gate = nn.Parameter(torch.tensor(share))
+        self.mixed = nn.Linear(out_channels, 3 * out_channels)
+
+    def forward(self, image):
+        image = torch.relu(self.norm(self.enter(image)))
+        n, c, h, w = image.shape
+        parts = self.mixed(image.flatten(2).transpose(1, 2))
+        parts = parts.view(n, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = parts[0], parts[1], parts[2]
+        weights = torch.softmax(query @ key.transpose(2, 3) * (c // self.heads) ** -0.5, -1)
+        mixed = (weights @ value).transpose(1, 2).reshape(n, h * w, c)
+        return image + self.gate * mixed.transpose(1, 2).reshape(n, c, h, w)
+
+
+class Plain(nn.Module):
+    def forward(self, image):
+        return torch.relu(image) * 2
+
+
+class Pair(nn.Module):
+    def forward(self, image):
+        return image, image
+
+
+def number():
+    return 3
+"""
+
+
+@pytest.fixture
+def own_blocks(tmp_path, monkeypatch) -> str:
+    """The name of an importable module that holds a user's own blocks."""
+    (tmp_path / "users_blocks.py").write_text(OWN_BLOCKS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "users_blocks", raising=False)
+    return "users_blocks"
 
 
 def _apart(bag):

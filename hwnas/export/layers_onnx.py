@@ -11,13 +11,19 @@ import onnx
 
 from hwnas.export.channel_writers import CHANNEL_WRITERS
 from hwnas.export.image_writers import IMAGE_WRITERS, Write
+from hwnas.export.module_writers import MODULE_WRITERS
 from hwnas.export.onnx_graph import GraphWriter
 from hwnas.export.token_writers import TOKEN_WRITERS
 from hwnas.spaces.architecture import Architecture, PlacedBlock
 from hwnas.spaces.graph import INPUT, LayerGraph
 from hwnas.spaces.layers import Layer, Shape
 
-_WRITERS: Mapping[type[Layer], Write] = {**IMAGE_WRITERS, **CHANNEL_WRITERS, **TOKEN_WRITERS}
+_WRITERS: Mapping[type[Layer], Write] = {
+    **IMAGE_WRITERS,
+    **CHANNEL_WRITERS,
+    **TOKEN_WRITERS,
+    **MODULE_WRITERS,
+}
 
 
 class OnnxWriter(GraphWriter):

@@ -1,18 +1,21 @@
 """One ONNX graph in the making: its nodes, constants and the shapes between them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from hwnas.export.weights import RandomWeights, serialised
 from hwnas.spaces.layers import Shape
 
 OPSET = 20
 IR_VERSION = 10
+_SMALL = 64
+"""Constants of a spliced graph of up to so many elements keep their values in a skeleton."""
 
 
 class GraphWriter:
@@ -100,6 +103,46 @@ class GraphWriter:
                 self.state(output, (shape[0], share, *shape[2:]))
             self._splits[tensor, parts] = outputs
         return self._splits[tensor, parts]
+
+    def splice(self, graph: onnx.GraphProto, prefix: str, source: str) -> str:
+        """Write the nodes of a finished graph of one input and output; returns the output's name.
+
+        Args:
+            graph: The graph, with the shapes of its tensors.
+            prefix: What stands before the names of its tensors.
+            source: The tensor that it reads.
+        """
+        names = {"": "", graph.input[0].name: source}
+
+        def own(tensor: str) -> str:
+            return names.setdefault(tensor, f"{prefix}.{tensor}")
+
+        for constant in graph.initializer:
+            if self._skeleton and math.prod(constant.dims) > _SMALL:
+                self._placeholders.append(
+                    TensorProto(
+                        name=own(constant.name), dims=constant.dims, data_type=constant.data_type
+                    )
+                )
+            else:
+                self.weight(own(constant.name), numpy_helper.to_array(constant))
+        for node in graph.node:
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            copy.name = own(node.name or node.output[0])
+            copy.input[:] = [own(tensor) for tensor in node.input]
+            copy.output[:] = [own(tensor) for tensor in node.output]
+            self._nodes.append(copy)
+        output = own(graph.output[0].name)
+        if self._skeleton:
+            for value in (*graph.value_info, *graph.output):
+                stated = onnx.ValueInfoProto()
+                stated.CopyFrom(value)
+                stated.name = own(value.name)
+                if stated.name not in self._stated:
+                    self._stated.add(stated.name)
+                    self._values.append(stated)
+        return output
 
     def model(self, name: str) -> onnx.ModelProto:
         """The finished model; its input is ``input``, its output ``output``."""

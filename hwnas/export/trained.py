@@ -1,8 +1,6 @@
 """Trained networks to ONNX through ``torch.onnx.export``, checked against torch."""
 
 import copy
-import logging
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,14 +8,13 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 from torch import Tensor
 
 from hwnas.errors import PromiseError
-from hwnas.export.splits import write_splits
+from hwnas.export.torch_onnx import to_onnx
 from hwnas.nets.network import Network
 
-OPSET = 20
 TOLERANCE = 1e-4
 
 Run = Callable[[bytes, Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
@@ -41,66 +38,11 @@ def network_to_onnx(network: Network, metadata: Mapping[str, str] | None = None)
     for parameter in network.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
     example = torch.zeros(1, *network.architecture.input_shape)
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    with warnings.catch_warnings():
-        # The exporter warns of its own deprecated calls and of packages that it would
-        # only need for other networks; the user can change neither.
-        warnings.simplefilter("ignore")
-        log.setLevel(logging.ERROR)
-        try:
-            program = torch.onnx.export(
-                network,
-                (example,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=["input"],
-                output_names=["output"],
-                verbose=False,
-            )
-        finally:
-            log.setLevel(level)
-    if program is None:
-        raise PromiseError("torch's exporter gave no model")
-    model = program.model_proto
-    _strip(model.graph)
-    _write_global_pools(model.graph)
-    write_splits(model.graph)
-    del model.metadata_props[:]
+    model = to_onnx(network, example)
     model.producer_name = "hwnas"
     helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
-
-
-def _write_global_pools(graph: onnx.GraphProto) -> None:
-    """Write a global pool as itself; torch's exporter writes it as a mean over height and width.
-
-    Runtimes run the two differently, and what is deployed must be what was measured.
-    """
-    constants = {item.name: item for item in graph.initializer}
-    freed = set()
-    for node in graph.node:
-        if node.op_type != "ReduceMean" or len(node.input) < 2 or node.input[1] not in constants:
-            continue
-        kept = all(item.i == 1 for item in node.attribute if item.name == "keepdims")
-        axes = sorted(numpy_helper.to_array(constants[node.input[1]]).ravel().tolist())
-        if kept and axes in ([-2, -1], [2, 3]):
-            freed.add(node.input[1])
-            node.op_type = "GlobalAveragePool"
-            del node.input[1:]
-            del node.attribute[:]
-    used = {name for node in graph.node for name in node.input}
-    for name in freed - used:
-        graph.initializer.remove(constants[name])
-
-
-def _strip(graph: onnx.GraphProto) -> None:
-    del graph.metadata_props[:]
-    graph.doc_string = ""
-    for item in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        del item.metadata_props[:]
-        item.doc_string = ""
 
 
 @torch.no_grad()

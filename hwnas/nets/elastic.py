@@ -12,6 +12,7 @@ from hwnas.nets.network import Network
 from hwnas.nets.parameters import holder, tensors
 from hwnas.spaces.graph import Node
 from hwnas.spaces.layers import Conv2d, Layer, Shape
+from hwnas.spaces.module_layers import OwnModule
 from hwnas.spaces.space import SearchSpace, Slot
 
 
@@ -32,12 +33,21 @@ def largest_parameters(space: SearchSpace, slot: Slot) -> dict[tuple[str, str], 
     Returns:
         By the path of a layer and the name of its parameter: the maximum of the
         shapes over the slot's blocks, dimension by dimension.
+
+    Raises:
+        SpecError: A block is a user's own module.
     """
     found: dict[tuple[str, str], Shared] = {}
     for _, placed in space.slot_variants(slot):
         if placed is None:
             continue
         for node in placed.graph.nodes:
+            if isinstance(node.layer, OwnModule):
+                raise SpecError(
+                    f"slot '{slot.name}' of space '{space.name}' holds the module "
+                    f"'{node.layer.path}', whose weights cannot be shared between architectures; "
+                    "search with a strategy and an estimator that train each on its own"
+                )
             shapes = node.layer.parameter_shapes(*placed.graph.node_input_shapes(node))
             for name, shape in shapes.items():
                 key = (layer_path(node), name)

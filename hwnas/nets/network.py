@@ -14,14 +14,19 @@ from hwnas.nets.layers import (
     live_nodes,
     run_graph,
 )
+from hwnas.nets.modules import own_module
 from hwnas.nets.parameters import holder, tensors
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.graph import LayerGraph, Node
 from hwnas.spaces.layers import BatchNorm
+from hwnas.spaces.module_layers import OwnModule
 
 
 class Block(nn.Module):
     """One block: a graph of layers with its own parameters and running statistics.
+
+    A user's own module runs as it is, whatever the interpreter: scores that look inside
+    networks do not look inside it.
 
     Args:
         graph: The layers.
@@ -33,9 +38,16 @@ class Block(nn.Module):
         self._graph = graph
         self._holders: dict[str, nn.Module] = {}
         self._names: dict[str, tuple[str, ...]] = {}
+        self._own: dict[str, nn.Module] = {}
         live = set(live_nodes(graph))
         # Layers that nothing depends on draw their weights last, so that they change no other's.
         for node in sorted(graph.nodes, key=lambda node: node not in live):
+            if isinstance(node.layer, OwnModule):
+                drawn = int(torch.randint(2**62, (1,), generator=generator))
+                (shape,) = graph.node_input_shapes(node)
+                self._own[node.name] = own_module(node.layer, shape, drawn)
+                self.add_module(node.name, self._own[node.name])
+                continue
             shapes = node.layer.parameter_shapes(*graph.node_input_shapes(node))
             self._names[node.name] = tuple(shapes)
             if not shapes:
@@ -52,6 +64,9 @@ class Block(nn.Module):
         """The block's output for a batch, ``(N, C, H, W)`` or ``(N, features)``."""
 
         def compute(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+            if node.name in self._own:
+                output: Tensor = self._own[node.name](*inputs)
+                return output
             module = self._holders.get(node.name)
             if module is None:
                 return interpret(node.layer, inputs, {}, None)

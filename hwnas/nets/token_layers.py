@@ -44,7 +44,8 @@ def apply_token_layer(
         case ToTokens():
             return tokens.flatten(2).transpose(1, 2)
         case ToImage():
-            return tokens.transpose(1, 2).unflatten(2, (layer.height, layer.width))
+            count, _, features = tokens.shape
+            return tokens.transpose(1, 2).reshape(count, features, layer.height, layer.width)
         case LayerScale():
             return tokens * parameters["weight"]
         case ClassToken():

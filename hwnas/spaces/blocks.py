@@ -15,7 +15,7 @@ from hwnas.errors import SpecError, UnknownNameError
 from hwnas.spaces.graph import INPUT, GraphBuilder, LayerGraph
 from hwnas.spaces.layers import Conv2d, Flatten, GlobalAveragePool, Linear, Pool2d, Shape
 
-Argument = int | str | bool
+Argument = int | float | str | bool
 Expansion = Callable[..., None]
 
 BLOCKS: dict[str, Expansion] = {}

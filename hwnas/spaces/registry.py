@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from hwnas.errors import SpecError, UnknownNameError
@@ -16,6 +17,7 @@ from hwnas.spaces.nasbench201 import nasbench201
 from hwnas.spaces.resnet import resnet
 from hwnas.spaces.shufflenet import shufflenet
 from hwnas.spaces.space import SearchSpace
+from hwnas.spaces.toml_space import SUFFIX, toml_factory
 from hwnas.spaces.vit import vit
 
 Factory = Callable[..., SearchSpace]
@@ -214,7 +216,7 @@ def spaces() -> dict[str, Factory]:
     """All space factories: the built-in ones and those of the ``hwnas.spaces`` entry points.
 
     A factory takes ``name`` and, as keywords, any of ``image_size``, ``classes``
-    and ``input_channels``.
+    and ``input_channels``. An entry point is a factory, or the path of a TOML file.
     """
     found = dict(SPACES)
     for entry in entry_points(group="hwnas.spaces"):
@@ -222,8 +224,10 @@ def spaces() -> dict[str, Factory]:
     return found
 
 
-def _load(loader: Callable[[], Factory], *args: Any, **keywords: Any) -> SearchSpace:
-    return loader()(*args, **keywords)
+def _load(loader: Callable[[], Factory | str | Path], *args: Any, **keywords: Any) -> SearchSpace:
+    loaded = loader()
+    factory = toml_factory(loaded) if isinstance(loaded, str | Path) else loaded
+    return factory(*args, **keywords)
 
 
 def space(text: str) -> SearchSpace:
@@ -231,7 +235,8 @@ def space(text: str) -> SearchSpace:
 
     Args:
         text: ``NAME`` or ``NAME:key=value,…``; keys are ``image_size``,
-            ``classes`` and ``input_channels``, values whole numbers.
+            ``classes`` and ``input_channels``, values whole numbers. A name that ends
+            in ``.toml`` is the path of a file that describes the space.
 
     Raises:
         UnknownNameError: No space has that name.
@@ -239,8 +244,12 @@ def space(text: str) -> SearchSpace:
     """
     name, _, rest = text.partition(":")
     factories = spaces()
+    if name.endswith(SUFFIX):
+        factories[name] = toml_factory(name)
     if name not in factories:
-        raise UnknownNameError("space", name, factories)
+        raise UnknownNameError(
+            "space", name, factories, f"A space of your own is the path of a file *{SUFFIX}."
+        )
     overrides: dict[str, int] = {}
     for item in filter(None, rest.split(",")):
         key, _, value = item.partition("=")

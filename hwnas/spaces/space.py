@@ -6,7 +6,7 @@ table per slot) and the expected latency of a distribution over choices exact.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,6 +67,8 @@ class SearchSpace:
         resolution: Index of the choice that decides the image size, if any.
         classes: Number of classes.
         references: Named genotypes that people know, for baselines.
+        definition: For a space that its name does not define, what does, as plain
+            values with a ``"name"`` to be known by.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class SearchSpace:
         resolution: int | None,
         classes: int,
         references: dict[str, tuple[int, ...]] | None = None,
+        definition: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.choices = tuple(choices)
@@ -89,6 +92,7 @@ class SearchSpace:
         self.resolution = resolution
         self.classes = classes
         self.references = dict(references or {})
+        self.definition = dict(definition or {})
         self._check()
 
     def _check(self) -> None:
@@ -281,4 +285,5 @@ class SearchSpace:
             "input_channels": self.input_channels,
             "image_sizes": list(self.image_sizes),
             "choices": {choice.name: list(choice.values) for choice in self.choices},
+            **self.definition,
         }

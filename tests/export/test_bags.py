@@ -23,6 +23,8 @@ NAMES = [
     "shufflenet-32",
     "mobilenetv1-32",
     "efficientnet-32",
+    "efficientnetv2-32",
+    "convnext-32",
     "nasbench201",
     "vit-32",
 ]

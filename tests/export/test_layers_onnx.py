@@ -28,9 +28,11 @@ from hwnas.spaces.token_layers import (
     ClassToken,
     FirstToken,
     LayerNorm,
+    LayerScale,
     MeanToken,
     PatchConv2d,
     PositionEmbedding,
+    ToImage,
     TokenLinear,
     ToTokens,
 )
@@ -72,6 +74,8 @@ def test_every_layer_can_be_written():
         (Zero(), (2, 5, 4)),
         (PatchConv2d(5, 4), (3, 8, 12)),
         (ToTokens(), (3, 2, 4)),
+        (ToImage(2, 4), (8, 3)),
+        (LayerScale(), (5, 6)),
         (ClassToken(), (5, 6)),
         (PositionEmbedding(), (5, 6)),
         (LayerNorm(), (5, 6)),
@@ -130,7 +134,16 @@ def test_layers_of_two_inputs(layer, second):
 
 @pytest.mark.parametrize(
     "name",
-    ["mobilenet-32", "resnet-32", "shufflenet-32", "mobilenetv1-32", "efficientnet-32", "vit-32"],
+    [
+        "mobilenet-32",
+        "resnet-32",
+        "shufflenet-32",
+        "mobilenetv1-32",
+        "efficientnet-32",
+        "efficientnetv2-32",
+        "convnext-32",
+        "vit-32",
+    ],
 )
 def test_a_skeleton_has_the_kernels_of_the_whole_model(name):
     own = space(name)

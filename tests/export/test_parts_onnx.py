@@ -8,7 +8,14 @@ from hwnas.kernels import FUSION, lower
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
 
-FAMILIES = ["shufflenet-32", "mobilenetv1-32", "efficientnet-32", "nasbench201", "vit-32"]
+FAMILIES = [
+    "shufflenet-32",
+    "mobilenetv1-32",
+    "efficientnet-32",
+    "convnext-32",
+    "nasbench201",
+    "vit-32",
+]
 
 
 def test_every_kernel_of_the_spaces_stands_alone_and_is_itself():

@@ -58,7 +58,15 @@ def exported():
 
 @pytest.mark.parametrize(
     "name",
-    ["mobilenet-32", "resnet-32", "shufflenet-32", "efficientnet-32", "vit-32"],
+    [
+        "mobilenet-32",
+        "resnet-32",
+        "shufflenet-32",
+        "efficientnet-32",
+        "efficientnetv2-32",
+        "convnext-32",
+        "vit-32",
+    ],
 )
 def test_torch_and_the_runtime_agree_and_the_graph_is_the_one_that_is_measured(name):
     for architecture in architectures(name, 2):

@@ -70,7 +70,8 @@ def test_heads_match_queries_to_keys_and_pass_values_on():
 
 
 @pytest.mark.parametrize(
-    "name", ["mobilenet-32", "shufflenet-32", "resnet-32", "efficientnet-32", "vit-32"]
+    "name",
+    ["mobilenet-32", "shufflenet-32", "resnet-32", "efficientnet-32", "convnext-32", "vit-32"],
 )
 def test_classes_are_numbered_as_they_first_occur_and_once_a_tensor(name):
     own = space(name)

@@ -11,7 +11,16 @@ from hwnas.spaces.layers import Conv2d, Linear
 
 @pytest.mark.parametrize(
     "name",
-    ["mobilenet-32", "resnet-32", "shufflenet-32", "mobilenetv1-32", "efficientnet-32", "vit-32"],
+    [
+        "mobilenet-32",
+        "resnet-32",
+        "shufflenet-32",
+        "mobilenetv1-32",
+        "efficientnet-32",
+        "efficientnetv2-32",
+        "convnext-32",
+        "vit-32",
+    ],
 )
 def test_an_extracted_path_computes_what_the_elastic_network_does(name):
     own = space(name)

@@ -14,6 +14,14 @@ def test_bottleneck_has_the_parameters_of_resnet50():
     assert graph.macs == (16384 + 36864 + 16384) * 56 * 56
 
 
+def test_the_basic_block_has_the_parameters_of_resnet18():
+    # layer2.0 of ResNet-18: 64·128·9 + 128·128·9 weights, the shortcut's 64·128, three batch norms.
+    spec = BlockSpec.of("basic", channels=128, kernel=3, stride=2, activation="relu")
+    assert expand(spec, (64, 56, 56)).parameters == 73728 + 147456 + 8192 + 3 * 2 * 128
+    same = BlockSpec.of("basic", channels=64, kernel=3, stride=1, activation="relu")
+    assert not any("shortcut" in node.name for node in expand(same, (64, 56, 56)).nodes)
+
+
 def test_resnext_groups_divide_the_cost_of_the_3x3():
     def macs(groups):
         spec = BlockSpec.of(

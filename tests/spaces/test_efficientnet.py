@@ -56,6 +56,47 @@ def test_the_reference_is_efficientnet_b0():
     assert architecture.parameters == 5_288_548
 
 
+def fused(**changes):
+    arguments = {"channels": 16, "kernel": 3, "stride": 1, "expansion": 4, "squeeze": 0}
+    arguments |= {"squeeze_from": "input", "activation": "silu"}
+    return expand(BlockSpec.of("fused_inverted_bottleneck", **arguments | changes), (16, 8, 8))
+
+
+def test_a_fused_block_expands_by_its_convolution():
+    assert {name: shape for name, shape in fused().parameter_shapes.items() if "conv" in name} == {
+        "expand.conv.weight": (64, 16, 3, 3),
+        "project.conv.weight": (16, 64, 1, 1),
+    }
+    assert fused().macs == (64 * 16 * 9 + 16 * 64) * 64
+    # The whole shrinks the image by its first convolution.
+    assert fused(stride=2).macs == fused().macs / 4
+
+
+def test_a_fused_block_that_does_not_expand_is_one_convolution():
+    names = [node.name for node in fused(expansion=1).nodes]
+    assert names == ["conv.conv", "conv.bn", "conv.act", "residual"]
+
+
+@pytest.mark.parametrize(("source", "channels"), [("input", 4), ("hidden", 16)])
+def test_a_fused_block_has_squeeze_excite_where_wanted(source, channels):
+    graph = fused(squeeze=4, squeeze_from=source)
+    assert graph.parameter_shapes["se.reduce.weight"] == (channels, 64, 1, 1)
+
+
+def test_stages_offer_fused_blocks():
+    own = space("efficientnetv2-32")
+    values = {"stage2.fused": False, "stage4.fused": True, "stage4.depth": 2}
+    kinds = [spec.kind for spec in own.decode(own.encode(values)).blocks]
+    assert kinds[1:-2] == [
+        "fused_inverted_bottleneck",
+        "mbconv",
+        "fused_inverted_bottleneck",
+        "fused_inverted_bottleneck",
+        "fused_inverted_bottleneck",
+    ]
+    assert own.size == 3 * 2 * 2**4 * 2 * (2 + 4) * (2 + 4 + 8) * (2 + 4)
+
+
 def test_depth_and_kernels_are_elastic():
     own = space("efficientnet-32")
     values = {"stage3.depth": 3, "stage3.block2.kernel": 3}

@@ -14,8 +14,10 @@ from hwnas.spaces import Architecture, BlockSpec, expand, space
 from hwnas.spaces.reference_networks import REFERENCE_NETWORKS, mobilenet_v3_large
 
 # Parameters: torchvision's model zoo, timm for ViT, the paper's definition for MobileNetV1.
-# Multiply-accumulates in billions: torchvision's documentation (timm for ViT), where stated.
+# Multiply-accumulates in billions: torchvision's documentation (timm for ViT), where stated,
+# at 224 pixels or at those of SIZES.
 PUBLISHED = {
+    "resnet18": (11_689_512, 1.81),
     "resnet50": (25_557_032, 4.09),
     "resnext50_32x4d": (25_028_904, 4.23),
     "mobilenet_v1": (4_231_976, 0.569),
@@ -23,13 +25,16 @@ PUBLISHED = {
     "mobilenet_v3_large": (5_483_032, 0.22),
     "shufflenet_v2_x1_0": (2_278_604, 0.14),
     "efficientnet_b0": (5_288_548, 0.39),
+    "efficientnet_v2_s": (21_458_488, 8.37),
+    "convnext_tiny": (28_589_128, 4.46),
     "vit_tiny_16": (5_717_416, 1.26),
 }
+SIZES = {"efficientnet_v2_s": 384}
 
 
 @pytest.mark.parametrize("name", REFERENCE_NETWORKS)
 def test_parameters_are_the_published_ones(name):
-    architecture = REFERENCE_NETWORKS[name](224, 1000)
+    architecture = REFERENCE_NETWORKS[name](SIZES.get(name, 224), 1000)
     parameters, gmacs = PUBLISHED[name]
     assert architecture.parameters == parameters
     assert architecture.macs / 1e9 == pytest.approx(gmacs, rel=0.04)
@@ -54,7 +59,9 @@ def test_fusion_is_that_of_the_runtime(name):
     assert own == runtime("onnxruntime").fused_graph(model.SerializeToString())
 
 
-@pytest.mark.parametrize("name", ["shufflenet_v2_x1_0", "mobilenet_v3_large", "vit_tiny_16"])
+@pytest.mark.parametrize(
+    "name", ["shufflenet_v2_x1_0", "mobilenet_v3_large", "convnext_tiny", "vit_tiny_16"]
+)
 def test_torch_and_the_runtime_agree(name):
     architecture = REFERENCE_NETWORKS[name](32, 10)
     network = Network(architecture, seed=1).eval()
@@ -71,6 +78,8 @@ def test_torch_and_the_runtime_agree(name):
         ("shufflenet", "shufflenetv2-like", "shufflenet_v2_x1_0"),
         ("mobilenetv1", "mobilenetv1-like", "mobilenet_v1"),
         ("efficientnet", "efficientnet-b0-like", "efficientnet_b0"),
+        ("efficientnetv2", "efficientnetv2-s-like", "efficientnet_v2_s"),
+        ("convnext", "convnext-like", "convnext_tiny"),
         ("vit", "vit-like", "vit_tiny_16"),
     ],
 )

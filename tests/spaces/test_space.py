@@ -14,6 +14,8 @@ NAMES = [
     "shufflenet-32",
     "mobilenetv1-32",
     "efficientnet-32",
+    "efficientnetv2-32",
+    "convnext-32",
     "nasbench201",
     "vit-32",
 ]
@@ -44,6 +46,8 @@ def test_samples_decode_to_networks_with_the_classes(name):
             "shufflenet-32",
             "mobilenetv1-32",
             "efficientnet-32",
+            "efficientnetv2-32",
+            "convnext-32",
             "nasbench201",
         ]
     ),

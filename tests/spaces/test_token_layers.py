@@ -6,9 +6,11 @@ from hwnas.spaces.token_layers import (
     ClassToken,
     FirstToken,
     LayerNorm,
+    LayerScale,
     MeanToken,
     PatchConv2d,
     PositionEmbedding,
+    ToImage,
     TokenLinear,
     ToTokens,
 )
@@ -28,6 +30,8 @@ TOKENS = (5, 6)
             7 * 48 * 6,
         ),
         (ToTokens(), [IMAGE], (96, 3), {}, 0),
+        (ToImage(1, 5), [TOKENS], (6, 1, 5), {}, 0),
+        (LayerScale(), [TOKENS], TOKENS, {"weight": (6,)}, 0),
         (ClassToken(), [TOKENS], (6, 6), {"weight": (1, 6)}, 0),
         (PositionEmbedding(), [TOKENS], TOKENS, {"weight": TOKENS}, 0),
         (LayerNorm(), [TOKENS], TOKENS, {"weight": (6,), "bias": (6,)}, 0),
@@ -50,6 +54,7 @@ def test_shapes_parameters_and_costs(layer, inputs, output, parameters, macs):
     ("make", "says"),
     [
         (lambda: PatchConv2d(4, 0), "patch must be at least 1"),
+        (lambda: ToImage(0, 4), "height must be at least 1"),
         (lambda: TokenLinear(0), "out_features must be at least 1"),
         (lambda: Attention(0), "heads must be at least 1"),
     ],
@@ -73,3 +78,8 @@ def test_settings_out_of_range_are_refused(make, says):
 def test_inputs_that_do_not_fit_are_refused(layer, inputs, error, says):
     with pytest.raises(error, match=says):
         layer.output_shape(*inputs)
+
+
+def test_an_image_has_as_many_pixels_as_there_are_tokens():
+    with pytest.raises(ShapeError, match="image of 2×3 takes 6 tokens, received 5"):
+        ToImage(2, 3).output_shape(TOKENS)
