@@ -22,7 +22,8 @@ RATIO = "_ratio"
 
 _TOP = ("name", "input", "widths", "divisor", "stem", "stages", "head")
 _INPUT = ("image_size", "channels", "classes", "resolutions")
-_STAGE = ("block", "channels", "stride", "depths", "shared", "enter")
+_LINE = ("block", "channels", "stride", "shared")
+_TYPES = {int: "a whole number", bool: "true or false", str: "text"}
 _FILLED = ("channels", "stride", "classes")
 """Arguments that are not written as options, since the space fills them in."""
 
@@ -90,14 +91,14 @@ class SpaceFile:
     blocks: Mapping[str, Any]
 
 
-def takes(kind: str) -> dict[str, bool] | None:
-    """The arguments of a kind of block, and whether each must be given; ``None`` if any may be."""
+def takes(kind: str) -> dict[str, inspect.Parameter] | None:
+    """The arguments of a kind of block by name; ``None`` where any may be given."""
     if is_path(kind):
         return None
     parameters = list(inspect.signature(BLOCKS[kind]).parameters.values())[1:]
     if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters):
         return None
-    return {item.name: item.default is inspect.Parameter.empty for item in parameters}
+    return {item.name: item for item in parameters}
 
 
 def read_space(path: Path) -> SpaceFile:
@@ -180,7 +181,7 @@ class _Reader:
                 except UnknownNameError as error:
                     raise self.wrong(f"{where}.block", str(error)) from error
         shared = self.table(f"{where}.shared", table.get("shared", {}))
-        options = {key: item for key, item in table.items() if key not in _STAGE}
+        options = {key: item for key, item in table.items() if key not in _LINE}
         twice = sorted(shared.keys() & options.keys())
         if twice:
             raise self.wrong(f"{where}.{twice[0]}", "stands in 'shared' too; give it once")
@@ -192,11 +193,8 @@ class _Reader:
             kinds,
             None if channels is None else self.whole(f"{where}.channels", channels),
             self.whole(f"{where}.stride", table.get("stride", 1)),
-            {key: self.values(f"{where}.{key}", item, kinds) for key, item in options.items()},
-            {
-                key: self.values(f"{where}.shared.{key}", item, kinds)
-                for key, item in shared.items()
-            },
+            {key: self.values(f"{where}.{key}", item) for key, item in options.items()},
+            {key: self.values(f"{where}.shared.{key}", item) for key, item in shared.items()},
         )
 
     def arguments(
@@ -210,35 +208,45 @@ class _Reader:
         allowed = [*own, *(f"{name}{RATIO}" for name in own)]
         for key in options:
             if key not in allowed:
-                # A ratio is an argument too; those that are misspelt are rarely meant as one.
-                names = (*own, *(key for key in _STAGE if key in wanted or key not in _FILLED))
+                names = (*own, *(key for key in _LINE if key in wanted or key not in _FILLED))
                 raise self.unknown(where, key, names, f"block '{kind}' has no argument '{key}'")
         for name in ("channels", "stride"):
             if name in table and name not in wanted:
                 raise self.wrong(f"{where}.{name}", f"block '{kind}' takes no {name}; leave it out")
         for name in own:
             both = [key for key in (name, name + RATIO) if key in options]
-            if wanted[name] and not both:
+            if wanted[name].default is inspect.Parameter.empty and not both:
                 raise self.wrong(
                     where, f"block '{kind}' needs '{name}'; it takes {', '.join(wanted)}"
                 )
             if len(both) == 2:
                 raise self.wrong(f"{where}.{name}", f"is given as '{name}{RATIO}' too; give one")
-        if wanted.get("channels") and "channels" not in table:
+            for key in both:
+                self.types(f"{where}.{key}", options[key], wanted[name].annotation)
+        if "channels" in wanted and "channels" not in table:
             raise self.wrong(where, f"block '{kind}' needs 'channels'")
 
-    def values(self, where: str, value: Any, kinds: Sequence[str]) -> tuple[Argument, ...]:
-        free = any(takes(kind) is None for kind in kinds)
+    def types(self, where: str, value: Any, wanted: type) -> None:
+        """Refuse values of another type than the argument's, and shares that are none."""
+        for item in value if isinstance(value, list) else [value]:
+            if where.endswith(RATIO):
+                if type(item) not in (int, float) or not item > 0:
+                    raise self.wrong(where, f"must be a number above 0, received {item!r}")
+            elif type(item) is not wanted:
+                hint = f"; a share of the channels is written '{where.rpartition('.')[2]}{RATIO}'"
+                raise self.wrong(
+                    where,
+                    f"must be {_TYPES[wanted]}, received {item!r}"
+                    + (hint if isinstance(item, float) else ""),
+                )
+
+    def values(self, where: str, value: Any) -> tuple[Argument, ...]:
         found = value if isinstance(value, list) else [value]
         if not found:
             raise self.wrong(where, "a list of choices must have at least one value")
         for item in found:
             if not isinstance(item, int | float | str | bool):
                 raise self.wrong(where, f"must be a number, text, true or false, received {item!r}")
-            if isinstance(item, float) and not free and not (where.endswith(RATIO) and item > 0):
-                raise self.wrong(
-                    where, f"must be whole; a share of the channels is written '{RATIO}'"
-                )
         if len(set(map(repr, found))) < len(found):
             raise self.wrong(where, f"has a value twice: {found}")
         return tuple(found)

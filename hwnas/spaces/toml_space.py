@@ -75,7 +75,8 @@ class _Builder:
     ) -> None:
         self.file, self.name, self.classes, self.channels = file, name, classes, channels
         check_classes(name, classes)
-        self.sizes = image_sizes(name, image_size, file.resolutions, ())
+        # Resolutions that come to the same number of pixels are one.
+        self.sizes = list(dict.fromkeys(image_sizes(name, image_size, file.resolutions, ())))
         self.choices = [Choice("resolution", tuple(self.sizes)), Choice("width", file.widths)]
         self.seats: list[_Seat] = []
         # Per builder, so that it goes when the space does.

@@ -5,17 +5,14 @@ import onnx
 import pytest
 import torch
 
-from hwnas.errors import SpecError
 from hwnas.export.bags import SpaceBags, architecture_kernels
 from hwnas.export.layers_onnx import architecture_to_onnx, chain_to_onnx
-from hwnas.export.module_writers import module_model
 from hwnas.export.parts_onnx import block_part, kernel_part
 from hwnas.export.trained import max_abs_error, network_to_onnx
 from hwnas.kernels import FUSION, lower
 from hwnas.nets import Network
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
-from hwnas.spaces.module_layers import OwnModule
 
 RULES = FUSION["onnxruntime"]
 TOML = """
@@ -89,15 +86,3 @@ def test_the_parts_of_a_space_with_a_module_run(own):
     alone = [kernel_part(kernel) for kernel in kernels]
     # All but shapes' own operators stand alone, so that a table can hold them.
     assert sum(part is not None for part in alone) >= 0.9 * len(kernels)
-
-
-def test_a_module_whose_graph_cannot_be_priced_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "branching_blocks.py").write_text(
-        "import torch\n"
-        "class Branch(torch.nn.Module):\n"
-        "    def forward(self, image):\n"
-        "        return image * 2 if image.sum() > 0 else image\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(SpecError, match="cannot be exported to ONNX"):
-        module_model(OwnModule("branching_blocks:Branch", 0, 1, ()), (2, 4, 4), 1)

@@ -122,6 +122,11 @@ def test_settings_behind_the_path_replace_those_of_the_file(write):
     assert (architecture.input_shape, architecture.output_shape) == ((1, 24, 24), (7,))
 
 
+def test_resolutions_of_equal_size_are_one(write):
+    text = SMALL.replace("image_size = 16", "image_size = 4\nresolutions = [0.9, 0.5, 1.0]")
+    assert space(write(text)).image_sizes == (4, 2)
+
+
 def test_tokens_pass_through_stages(write):
     own = space(
         write("""
@@ -179,11 +184,18 @@ def test_what_a_space_is_does_not_depend_on_where_its_file_lies(write):
         ("[1, 2]\nwidth", "[0, 1]\nwidth", r"stages\[1\].depths: must be a positive whole"),
         ("groups = [1, 2]", "groups = []", r"stages\[1\].groups: a list of choices must have at"),
         ("groups = [1, 2]", "groups = [1, 1]", r"stages\[1\].groups: has a value twice"),
-        ("groups = [1, 2]", "groups = 1.5", r"stages\[1\].groups: must be whole; a share"),
-        ("groups = [1, 2]", "groups = {}", r"stages\[1\].groups: must be a number, text"),
+        ("groups = [1, 2]", "groups = 1.5", r"groups: must be a whole number, rec.*; a share"),
+        ("groups = [1, 2]", "groups = {}", r"stages\[1\].groups: must be a whole number, rec"),
+        ("width = 8", "width_ratio = [0.0]", r"width_ratio: must be a number above 0, received 0"),
         ("width = 8", "width = 8\nwidth_ratio = 0.5", "is given as 'width_ratio' too"),
         ("groups = [1, 2]", "groups = 1\nshared = {groups = 1}", "stands in 'shared' too"),
         ("groups = [1, 2]", "groups = [1, 3]", r"stages\[1\]: .*groups must divide .*groups=3"),
+        ("kernel = 3", "kernel = true", "stem.kernel: must be a whole number, received True"),
+        ('"relu"', "1", "stem.activation: must be text, received 1"),
+        ('"relu"', '"rleu"', "stem: activation: kind must be one of relu, .* received 'rleu'"),
+        ("kernel = 3", "kernel = 3\ndepths = 2", "stem: block 'conv' has no argument 'depths'"),
+        ("kernel = 3", "kernel = 3\nstrid = 2", "no argument 'strid'; did you mean 'stride'"),
+        ("kernel = 3", 'kernel = "3"', r"stem.kernel: must be a whole number, received '3'"),
         ("stride = 2", "stride = 17", r"stages\[1\]: .*stride 17 goes past an image of 16×16"),
         ("stride = 2", "stride = 0", r"stages\[1\].stride: must be a positive whole number"),
         ("[head]", "[[head]]\nblock='conv'\n[[head]]", r"head\[1\]: block 'conv' needs 'kernel'"),
