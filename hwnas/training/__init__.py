@@ -3,6 +3,7 @@
 from hwnas.training.data import load_data
 from hwnas.training.images import ImageData
 from hwnas.training.loop import Epoch, TrainingResult, evaluate, train
+from hwnas.training.recalibrate import recalibrate
 from hwnas.training.recipe import Recipe
 from hwnas.training.weight_store import WeightStore
 
@@ -14,5 +15,6 @@ __all__ = [
     "WeightStore",
     "evaluate",
     "load_data",
+    "recalibrate",
     "train",
 ]
