@@ -12,7 +12,7 @@ from hwnas.nets.parameters import channels_last
 from hwnas.spaces.layers import BatchNorm, Layer
 
 IMAGES = 2000
-"""How many training images are enough for statistics (Cai et al., 2020, take as many)."""
+"""Training images that are enough for statistics: what the code of Cai et al., 2020, takes."""
 
 
 @torch.no_grad()
