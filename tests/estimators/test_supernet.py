@@ -6,6 +6,7 @@ import torch
 
 from hwnas.errors import DataError, RequestError, SpecError, UnknownNameError
 from hwnas.estimators import Budget, SupernetEstimator
+from hwnas.nets.parameters import channels_last
 from hwnas.spaces import space
 from hwnas.training import Recipe, evaluate, recalibrate, train_supernet
 from hwnas.training.images import ImageData, Split
@@ -47,13 +48,14 @@ def test_an_estimate_is_the_accuracy_of_the_recalibrated_slice(own, mode, data):
 @pytest.mark.parametrize(("own", "mode"), [(MICRO, "uniform"), (MOBILE, "progressive")])
 def test_a_subnet_equals_the_slice_with_the_same_statistics(own, mode, data):
     """The supernet normalises by the batch, and so does a subnet in training mode."""
-    shared = train_supernet(own, data, RECIPE, epochs=7, mode=mode).network.double()
+    shared = train_supernet(own, data, RECIPE, epochs=7, mode=mode).network
     for genes in sample(own, 4):
         size = own.input_shape(genes)[1]
-        images = data.tensor("train", size, 1).double()
+        images = data.tensor("train", size, 1).contiguous(memory_format=channels_last(shared))
         network = shared.extract(genes)
         with torch.no_grad():
             wanted = shared(images, genes)
+            channels_last(network)
             assert float((network.train()(images) - wanted).abs().max()) <= 1e-6
 
 
@@ -140,7 +142,7 @@ def test_a_folder_of_another_space_is_refused(data, tmp_path):
         other.estimate(MOBILE.decode([0] * MOBILE.length), Budget())
 
 
-def test_trained_paths_tell_bright_images_from_dark_ones_and_need_their_statistics():
+def test_trained_paths_tell_bright_images_from_dark_ones_and_need_statistics(tmp_path):
 
     def bright(count, seed):
         labels = np.arange(count, dtype=np.int64) % 2
@@ -148,10 +150,11 @@ def test_trained_paths_tell_bright_images_from_dark_ones_and_need_their_statisti
         return Split((noise + 2 * labels[:, None, None, None]).astype(np.float32), labels)
 
     data = ImageData("bright", 2, ("a", "b"), bright(96, 0), bright(32, 1), bright(32, 2))
-    judge = SupernetEstimator(data, RECIPE, MICRO, epochs=40)
+    judge = SupernetEstimator(data, RECIPE, MICRO, epochs=40, folder=tmp_path)
     genotypes = sample(MICRO, 4)
     values = [judge.estimate(MICRO.decode(genes), Budget()).value for genes in genotypes]
     assert min(values) > 0.9
-    shared = train_supernet(MICRO, data, RECIPE, epochs=40).network
+    path = tmp_path / "supernet.pt"
+    shared = train_supernet(MICRO, data, RECIPE, epochs=40, checkpoint=path).network
     bare = [evaluate(shared.extract(genes), data) for genes in genotypes]
     assert np.mean(bare) < np.mean(values) - 0.2
