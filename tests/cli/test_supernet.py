@@ -25,7 +25,7 @@ def test_a_scoreboard_trains_each_supernet_once_and_keeps_it(hwnas, tmp_path, mo
 
     monkeypatch.setattr(ScratchEstimator, "estimate", estimate)
     words = (
-        *("score", "--space", "micro:image_size=8", "--estimators", "supernet,ofa"),
+        *("score", "--space", "micro:image_size=16", "--estimators", "supernet,ofa"),
         *("--epochs", 1, "--run", tmp_path, "--json"),
     )
     first = hwnas(*words, "--n", 8)

@@ -12,7 +12,7 @@ from hwnas.training import Recipe, evaluate, recalibrate, train_supernet
 from hwnas.training.images import ImageData, Split
 
 RECIPE = Recipe(batch_size=12, learning_rate=0.05, seed=5)
-MICRO = space("micro:image_size=8,classes=2")
+MICRO = space("micro:image_size=16,classes=2")
 MOBILE = space("mobilenet-32:image_size=16,classes=2,input_channels=1")
 
 

@@ -15,16 +15,15 @@ from hwnas.training.phases import largest
 from hwnas.training.supernet import supernet_of, train_supernet
 
 RECIPE = Recipe(batch_size=12, learning_rate=0.05, seed=5)
-SMALL = "classes=2,input_channels=1"
-SPACES = {
-    "mobilenet-32": 8,
-    "resnet-32": 8,
-    "shufflenet-32": 8,
-    "mobilenetv1-32": 8,
-    "efficientnet-32": 8,
-    "vit-32": 8,
-    "micro": 8,
-}
+SPACES = (
+    "mobilenet-32",
+    "resnet-32",
+    "shufflenet-32",
+    "mobilenetv1-32",
+    "efficientnet-32",
+    "vit-32",
+    "micro",
+)
 
 
 def split(count, seed):
@@ -40,7 +39,7 @@ def data():
 
 
 def small(name):
-    return space(f"{name}:{SMALL},image_size={16 if name != 'micro' else 8}")
+    return space(f"{name}:classes=2,input_channels=1,image_size=16")
 
 
 def weights(network):

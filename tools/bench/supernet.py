@@ -17,7 +17,7 @@ and the supernets after every epoch; the same command goes on from there. With -
 truth is not trained but read: a CSV as data/micro/table.csv, with the genes as digits in the column
 ``arch``; images and recipe are then those of tools/micro_table.py:
 
-    tools/bench/supernet.py --space micro --n 288 --table data/micro/table.csv \\
+    tools/bench/supernet.py --space micro --n 432 --table data/micro/table.csv \\
         --data /usr/share/datasets/fashion-mnist --run runs/bench-supernet-micro
 """
 
