@@ -18,7 +18,8 @@ truth is not trained but read: a CSV as data/micro/table.csv, with the genes as 
 ``arch``; images and recipe are then those of tools/micro_table.py:
 
     tools/bench/supernet.py --space micro --n 432 --table data/micro/table.csv \\
-        --data /usr/share/datasets/fashion-mnist --run runs/bench-supernet-micro
+        --data /usr/share/datasets/fashion-mnist --run runs/bench-supernet-micro \\
+        --out docs/figures/supernet_micro.json
 """
 
 import argparse
