@@ -9,6 +9,7 @@ from hwnas.estimators.ranking import RankStatistics, rank_statistics
 from hwnas.estimators.registry import ESTIMATORS, TRAINED, Setting, estimator
 from hwnas.estimators.scoreboard import Score, scoreboard
 from hwnas.estimators.scratch import ScratchEstimator
+from hwnas.estimators.supernet import SupernetEstimator
 from hwnas.estimators.trials import read_trials
 from hwnas.estimators.zero_shot import mean_rank
 
@@ -27,6 +28,7 @@ __all__ = [
     "Score",
     "ScratchEstimator",
     "Setting",
+    "SupernetEstimator",
     "estimator",
     "mean_rank",
     "rank_statistics",

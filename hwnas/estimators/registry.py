@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas.errors import UnknownNameError
+from hwnas.errors import RequestError, UnknownNameError
 from hwnas.estimators.az_nas import AzNasScore
 from hwnas.estimators.base import AccuracyEstimator
 from hwnas.estimators.fisher import FisherScore
@@ -18,6 +18,7 @@ from hwnas.estimators.one_epoch import OneEpochEstimator
 from hwnas.estimators.scratch import ScratchEstimator
 from hwnas.estimators.size import MacsScore, ParametersScore
 from hwnas.estimators.snip import SnipScore
+from hwnas.estimators.supernet import SupernetEstimator
 from hwnas.estimators.synflow import SynflowScore
 from hwnas.estimators.zen import ZenScore
 from hwnas.estimators.zico import ZicoScore
@@ -49,6 +50,25 @@ class Setting:
         """The folder of one estimator, if anything is to be kept."""
         return None if self.folder is None else self.folder / name
 
+    def space_for(self, name: str) -> SearchSpace:
+        """The space, for an estimator that shares weights over it.
+
+        Raises:
+            RequestError: None is given.
+        """
+        if self.space is None:
+            raise RequestError(
+                f"estimator '{name}' shares weights over a search space; give one: "
+                "Setting(..., space=...)"
+            )
+        return self.space
+
+
+def _supernet(own: Setting, mode: str, name: str) -> SupernetEstimator:
+    return SupernetEstimator(
+        own.data, own.recipe, own.space_for(name), mode=mode, folder=own.folder_of(name)
+    )
+
 
 ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {
     "scratch": lambda own: ScratchEstimator(own.data, own.recipe),
@@ -67,9 +87,11 @@ ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {
     "zico": lambda own: ZicoScore(own.data, seed=own.seed),
     "az_nas": lambda own: AzNasScore(seed=own.seed),
     "one-epoch": lambda own: OneEpochEstimator(own.data, own.recipe),
+    "supernet": lambda own: _supernet(own, "uniform", "supernet"),
+    "ofa": lambda own: _supernet(own, "progressive", "ofa"),
 }
 
-TRAINED = ("scratch", "inherit", "one-epoch")
+TRAINED = ("scratch", "inherit", "one-epoch", "supernet", "ofa")
 """Those whose estimate is an accuracy, 0 to 1; of the others only the order means anything."""
 
 

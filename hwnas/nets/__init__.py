@@ -1,16 +1,19 @@
 """Networks in torch: layers, the network of an architecture, supernets, gates, inheritance."""
 
+from hwnas.nets.channel_sort import sort_channels
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.gates import gate_gradients, gene_span, shape_genes
 from hwnas.nets.inherit import Inheritance, inherit
 from hwnas.nets.layers import Statistics, apply_layer, initial, live_nodes, run_graph
 from hwnas.nets.network import Block, Network
+from hwnas.nets.once_for_all import OnceForAllNetwork
 
 __all__ = [
     "Block",
     "ElasticNetwork",
     "Inheritance",
     "Network",
+    "OnceForAllNetwork",
     "Statistics",
     "apply_layer",
     "gate_gradients",
@@ -20,4 +23,5 @@ __all__ = [
     "live_nodes",
     "run_graph",
     "shape_genes",
+    "sort_channels",
 ]

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hwnas.nets.channel_classes import ChannelClasses, Indices, is_depthwise
@@ -43,7 +44,7 @@ class ChannelMaps:
         self.parent = ChannelClasses(parent)
         identities = {name for name, role in matched.roles.items() if role is Role.IDENTITY}
         self.child = ChannelClasses(child, identities)
-        important = _importance(parent, self.parent, weights)
+        important = importance(parent, self.parent, weights)
         old, new = self._signatures(parent, child, matched)
         buckets: dict[Signature, list[int]] = defaultdict(list)
         for number, signature in enumerate(old):
@@ -200,10 +201,16 @@ def _nearest(
     return best
 
 
-def _importance(
+def importance(
     wiring: Wiring, classes: ChannelClasses, weights: Mapping[str, Tensor]
-) -> np.ndarray:
-    """The L1 norm of all weights that read a channel, by class."""
+) -> NDArray[np.float64]:
+    """The L1 norm of all weights that read a channel, by class.
+
+    Args:
+        wiring: A network.
+        classes: Its channels' classes.
+        weights: Its parameters, by ``<layer>.<parameter>``.
+    """
     found = np.zeros(classes.count)
     for node in wiring.nodes:
         if not isinstance(node.layer, Conv2d | Linear | TokenLinear):

@@ -1,6 +1,7 @@
 """A network that holds the weights of all architectures of a space at once."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from hwnas.errors import ShapeError, SpecError
 from hwnas.nets.layers import apply_layer, initial, run_graph
 from hwnas.nets.network import Network
 from hwnas.nets.parameters import holder, tensors
+from hwnas.spaces.architecture import PlacedBlock
 from hwnas.spaces.graph import Node
 from hwnas.spaces.layers import Conv2d, Layer, Shape
 from hwnas.spaces.module_layers import OwnModule
@@ -38,24 +40,36 @@ def largest_parameters(space: SearchSpace, slot: Slot) -> dict[tuple[str, str], 
         SpecError: A block is a user's own module.
     """
     found: dict[tuple[str, str], Shared] = {}
-    for _, placed in space.slot_variants(slot):
-        if placed is None:
-            continue
-        for node in placed.graph.nodes:
-            if isinstance(node.layer, OwnModule):
-                raise SpecError(
-                    f"slot '{slot.name}' of space '{space.name}' holds the module "
-                    f"'{node.layer.path}', whose weights cannot be shared between architectures; "
-                    "search with a strategy and an estimator that train each on its own"
-                )
-            shapes = node.layer.parameter_shapes(*placed.graph.node_input_shapes(node))
-            for name, shape in shapes.items():
-                key = (layer_path(node), name)
-                known = found.get(key, Shared(node.layer, shape))
-                widest = tuple(map(max, known.shape, shape))
-                grown = widest != known.shape
-                found[key] = Shared(node.layer if grown else known.layer, widest)
+    for placed in slot_blocks(space, slot):
+        own = next((n.layer for n in placed.graph.nodes if isinstance(n.layer, OwnModule)), None)
+        if own is not None:
+            raise SpecError(
+                f"slot '{slot.name}' of space '{space.name}' holds the module '{own.path}', whose "
+                "weights cannot be shared between architectures; search with a strategy and an "
+                "estimator that train each on its own"
+            )
+        for key, layer, shape in _held(placed):
+            known = found.get(key, Shared(layer, shape))
+            widest = tuple(map(max, known.shape, shape))
+            grown = widest != known.shape
+            found[key] = Shared(layer if grown else known.layer, widest)
     return found
+
+
+def slot_blocks(space: SearchSpace, slot: Slot) -> list[PlacedBlock]:
+    """The different blocks that can fill a slot, in the order of its variants."""
+    return list(dict.fromkeys(item for _, item in space.slot_variants(slot) if item is not None))
+
+
+@lru_cache(maxsize=65536)
+def _held(placed: PlacedBlock) -> tuple[tuple[tuple[str, str], Layer, Shape], ...]:
+    """Path and name, layer and shape of each parameter; slots of one stage often hold the same."""
+    graph = placed.graph
+    return tuple(
+        ((layer_path(node), name), node.layer, shape)
+        for node in graph.nodes
+        for name, shape in node.layer.parameter_shapes(*graph.node_input_shapes(node)).items()
+    )
 
 
 def layer_path(node: Node) -> str:
@@ -177,10 +191,18 @@ class ElasticNetwork(nn.Module):
     def _slices(self, index: int, node: Node, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
         if not shapes:
             return {}
-        shared = tensors(self._holders[index][layer_path(node)], shapes)
+        own = self._holders[index][layer_path(node)]
+        shared = tensors(own, shapes)
         return {
-            name: sliced(node.layer, name, shared[name], shape) for name, shape in shapes.items()
+            name: self._slice(own, node.layer, name, shared[name], shape)
+            for name, shape in shapes.items()
         }
+
+    def _slice(
+        self, own: nn.Module, layer: Layer, name: str, value: Tensor, shape: Shape
+    ) -> Tensor:
+        """What a layer uses of a shared parameter; ``own`` holds the parameters of the layer."""
+        return sliced(layer, name, value, shape)
 
     @torch.no_grad()
     def extract(self, genotype: Sequence[int]) -> Network:
@@ -196,7 +218,8 @@ class ElasticNetwork(nn.Module):
             SpecError: The genotype is not of the space.
         """
         genes = self.space.check(genotype)
-        network = Network(self.space.decode(genes))
+        # The paths may be on an accelerator or in double precision; the network follows them.
+        network = Network(self.space.decode(genes)).to(next(self.parameters()))
         position = 0
         for index, slot in enumerate(self.space.slots):
             placed = self.space.slot_block(slot, [genes[choice] for choice in slot.choices])
@@ -208,5 +231,4 @@ class ElasticNetwork(nn.Module):
                 for name, value in self._slices(index, node, shapes).items():
                     own.get_parameter(f"{node.name}.{name}").copy_(value)
             position += 1
-        # The paths may be on an accelerator or in double precision; the network follows them.
-        return network.to(next(self.parameters()))
+        return network

@@ -3,6 +3,7 @@
 from hwnas.spaces.architecture import Architecture, PlacedBlock
 from hwnas.spaces.blocks import BLOCKS, BlockSpec, block, expand
 from hwnas.spaces.graph import GraphBuilder, LayerGraph, Node
+from hwnas.spaces.recognise import recognise
 from hwnas.spaces.registry import space, spaces
 from hwnas.spaces.space import Choice, SearchSpace, Slot
 
@@ -19,6 +20,7 @@ __all__ = [
     "Slot",
     "block",
     "expand",
+    "recognise",
     "space",
     "spaces",
 ]

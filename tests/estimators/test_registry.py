@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hwnas.errors import UnknownNameError
+from hwnas.errors import RequestError, UnknownNameError
 from hwnas.estimators import ESTIMATORS, Budget, Setting, estimator
 from hwnas.spaces import space
 from hwnas.training.recipe import Recipe
@@ -15,7 +15,7 @@ RESNET = space("resnet-32:classes=2,image_size=16")
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_estimates_are_finite_named_and_repeatable(name, data):
-    own = estimator(name, Setting(data, Recipe(batch_size=12), 3))
+    own = estimator(name, Setting(data, Recipe(batch_size=12, epochs=1), 3, RESNET))
     assert own.name == name
     for genes in RESNET.sample(np.random.default_rng(0), 2).tolist():
         architecture = RESNET.decode(genes)
@@ -39,6 +39,14 @@ def test_the_seed_reaches_the_scores(name, data):
 def test_the_recipe_reaches_the_training(data):
     found = estimator("scratch", Setting(data, Recipe(epochs=7), 0))
     assert found.recipe.epochs == 7
+
+
+@pytest.mark.parametrize("name", ["supernet", "ofa"])
+def test_sharing_weights_needs_a_space_and_has_its_own_folder(name, data, tmp_path):
+    with pytest.raises(RequestError, match=f"'{name}' shares weights over a search space"):
+        estimator(name, Setting(data, Recipe(), 0))
+    assert estimator(name, Setting(data, Recipe(), 0, RESNET, tmp_path)).folder == tmp_path / name
+    assert estimator(name, Setting(data, Recipe(), 0, RESNET)).folder is None
 
 
 def test_unknown_estimators_are_refused(data):
