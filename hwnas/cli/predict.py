@@ -33,7 +33,7 @@ def predict(
     predictor = LatencyPredictor.load(held.predictor_path)
     rows: list[dict[str, Any]] = []
     for path, proto in protos.items():
-        lowered = lower(proto, fusion_rules(held.device.runtime), name=path)
+        lowered = lower(proto, fusion_rules(held.fusion()), name=path)
         not_covered = sum(lowered.not_covered.values())
         found = predictor.predict_bag(lowered.kernels, not_covered, level)
         rows.append(

@@ -143,7 +143,7 @@ class ScoreRun:
         profile = DeviceProfile.open(device, on_wait=note)
         predictor = SpacePredictor(
             LatencyPredictor.load(profile.predictor_path),
-            SpaceBags(self.space, profile.device.runtime),
+            SpaceBags(self.space, profile.fusion()),
         )
         genotypes = np.array([item.genotype for item in self.sample], dtype=np.int64)
         return predictor.predict_ms(genotypes)

@@ -79,7 +79,7 @@ class SearchRun:
         self.profile = DeviceProfile.open(request.device, on_wait=note)
         self.predictor = SpacePredictor(
             LatencyPredictor.load(self.profile.predictor_path),
-            SpaceBags(self.space, self.profile.device.runtime),
+            SpaceBags(self.space, self.profile.fusion()),
         )
         check_here(self.profile, target_of(self.profile), force=request.force)
         self.constraint = LatencyConstraint(self.predictor, request.limit_ms, request.quantile)

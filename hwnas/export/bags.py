@@ -19,30 +19,30 @@ from hwnas.spaces.space import SearchSpace
 ABSENT = -1
 
 
-def fusion_rules(runtime: str) -> FusionRules:
-    """The fusion rules of a runtime; ONNX Runtime's where it has none of its own."""
-    return FUSION.get(runtime, FUSION["onnxruntime"])
+def fusion_rules(name: str) -> FusionRules:
+    """The fusion rules of a name; ONNX Runtime's where a runtime has none of its own."""
+    return FUSION.get(name, FUSION["onnxruntime"])
 
 
 @lru_cache(maxsize=32768)
-def _lowered(block: PlacedBlock, runtime: str) -> tuple[tuple[Kernel, int], ...]:
+def _lowered(block: PlacedBlock, fusion: str) -> tuple[tuple[Kernel, int], ...]:
     model = chain_to_onnx([block], block.input_shape, name="block", skeleton=True)
-    bag = lower(model, fusion_rules(runtime), inside=True, shapes_known=True).kernels
+    bag = lower(model, fusion_rules(fusion), inside=True, shapes_known=True).kernels
     return tuple(bag.items())
 
 
-def block_kernels(block: PlacedBlock, runtime: str = "onnxruntime") -> Counter[Kernel]:
-    """The kernels of a block as it stands in a network."""
-    return Counter(dict(_lowered(block, runtime)))
+def block_kernels(block: PlacedBlock, fusion: str = "onnxruntime") -> Counter[Kernel]:
+    """The kernels of a block as it stands in a network, by the rules of a name."""
+    return Counter(dict(_lowered(block, fusion)))
 
 
 def architecture_kernels(
-    architecture: Architecture, runtime: str = "onnxruntime"
+    architecture: Architecture, fusion: str = "onnxruntime"
 ) -> Counter[Kernel]:
     """The kernels of a network: the sum over its blocks."""
     total: Counter[Kernel] = Counter()
     for block in architecture.placed:
-        total.update(block_kernels(block, runtime))
+        total.update(block_kernels(block, fusion))
     return total
 
 
@@ -65,12 +65,12 @@ class SpaceBags:
 
     Args:
         space: The space.
-        runtime: Whose fusion rules count.
+        fusion: The name of the fusion rules that count (``kernels.fusion_name``).
     """
 
-    def __init__(self, space: SearchSpace, runtime: str = "onnxruntime") -> None:
+    def __init__(self, space: SearchSpace, fusion: str = "onnxruntime") -> None:
         self.space = space
-        self.runtime = runtime
+        self.fusion = fusion
         index: dict[str, int] = {}
         self.blocks: list[PlacedBlock] = []
         slots = []
@@ -91,7 +91,7 @@ class SpaceBags:
     @cached_property
     def kernels(self) -> tuple[Counter[Kernel], ...]:
         """The kernels of each block."""
-        return tuple(block_kernels(block, self.runtime) for block in self.blocks)
+        return tuple(block_kernels(block, self.fusion) for block in self.blocks)
 
     def block_indices(self, genotypes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Blocks of genotypes ``(n, choices)`` as ``(n, slots)``, ``ABSENT`` where left out."""

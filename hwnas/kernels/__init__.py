@@ -1,6 +1,6 @@
 """Kernels: an ONNX graph as a bag of fused operators with static shapes. onnx and numpy only."""
 
-from hwnas.kernels.fusion import FUSION, FusionRules
+from hwnas.kernels.fusion import FUSION, FusionRules, depends_on_processor, fusion_name
 from hwnas.kernels.kernel import Kernel
 from hwnas.kernels.lower import Lowered, lower
 from hwnas.kernels.model_file import graph_inputs, parse_model, read_model, with_static_shapes
@@ -11,6 +11,8 @@ __all__ = [
     "Kernel",
     "Lowered",
     "graph_inputs",
+    "depends_on_processor",
+    "fusion_name",
     "lower",
     "parse_model",
     "read_model",

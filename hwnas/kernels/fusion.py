@@ -5,8 +5,8 @@ them, and which run inside its kernel. They are checked against the graph that
 the runtime itself writes (``tests/kernels/test_fusion.py``).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from hwnas.kernels.kernel import Shape
 
@@ -116,5 +116,29 @@ TORCH = FusionRules(
 )
 """What ``runtimes/torch_graph.py`` folds; torch itself runs each operator as a kernel."""
 
-FUSION: Mapping[str, FusionRules] = {"onnxruntime": ONNXRUNTIME_CPU, "torch": TORCH}
-"""Fusion rules by runtime name."""
+FUSION: Mapping[str, FusionRules] = {
+    "onnxruntime": ONNXRUNTIME_CPU,
+    "onnxruntime-avx": replace(ONNXRUNTIME_CPU, channel_block=8),
+    "torch": TORCH,
+}
+"""Fusion rules by name (:func:`fusion_name`)."""
+
+
+def fusion_name(runtime: str, features: Collection[str]) -> str:
+    """The name in ``FUSION`` of the rules by which a runtime fuses on a processor.
+
+    ONNX Runtime's channel blocks have as many channels as fit a vector register: 16
+    floats with AVX-512, 8 with AVX alone (``MlasNchwcGetBlockSize`` in its source).
+
+    Args:
+        runtime: Its name.
+        features: What the processor has, as a profile's conditions list it; empty
+            where that is not known, which counts as 16.
+    """
+    narrow = "avx" in features and "avx512f" not in features
+    return f"{runtime}-avx" if narrow and depends_on_processor(runtime) else runtime
+
+
+def depends_on_processor(runtime: str) -> bool:
+    """Whether a runtime fuses differently on different processors."""
+    return f"{runtime}-avx" in FUSION

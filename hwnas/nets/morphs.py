@@ -20,6 +20,7 @@ from hwnas.spaces.layers import BatchNorm, Conv2d, Linear
 from hwnas.spaces.token_layers import (
     ClassToken,
     LayerNorm,
+    LayerScale,
     PatchConv2d,
     PositionEmbedding,
     TokenLinear,
@@ -118,6 +119,8 @@ def take(step: Step, sharing: Sharing) -> Taken:
             even = len(known) == len(step.outgoing) and len(set(counts.tolist())) == 1
             uneven = "" if even else "features are not all repeated equally often"
             return _gathered(step, _other_epsilon(step) or uneven)
+        case LayerScale():
+            return _gathered(step, "")
         case ClassToken() | PositionEmbedding():
             if len(old["weight"]) == len(fresh["weight"]):
                 return _gathered(step, "")

@@ -22,7 +22,7 @@ from hwnas.spaces.layers import (
     Pool2d,
     Scale,
 )
-from hwnas.spaces.token_layers import TokenLinear
+from hwnas.spaces.token_layers import LayerScale, ToImage, TokenLinear, ToTokens
 
 ZERO_AT_ZERO = ("relu", "relu6", "hardswish", "silu", "gelu")
 HALF_AT_ZERO = ("sigmoid", "hardsigmoid")
@@ -124,7 +124,16 @@ class Casting:
                 return right if isinstance(right, Obstacle) else merged(left, right)
             case Activation(kind=kind) if kind not in ZERO_AT_ZERO:
                 return Obstacle(tensor, f"is {kind}, which makes something else of zero")
-            case Activation() | Scale() | Pool2d() | GlobalAveragePool() | Flatten():
+            case (
+                Activation()
+                | Scale()
+                | Pool2d()
+                | GlobalAveragePool()
+                | Flatten()
+                | LayerScale()
+                | ToImage()
+                | ToTokens()
+            ):
                 if node.inputs[0] in self.tensors:
                     return Obstacle(tensor, "has no weights that could be zero")
                 return self.zero(node.inputs[0])

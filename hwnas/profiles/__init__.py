@@ -5,7 +5,7 @@ from hwnas.profiles.conditions import Differences, differences
 from hwnas.profiles.device import Device
 from hwnas.profiles.merge import Merged
 from hwnas.profiles.observation import Measurement, Observation, combine
-from hwnas.profiles.records import Records
+from hwnas.profiles.records import Records, fusion_of
 from hwnas.profiles.store import DeviceProfile, profiles_folder
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "Records",
     "combine",
     "differences",
+    "fusion_of",
     "profiles_folder",
 ]

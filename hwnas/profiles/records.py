@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwnas.kernels import fusion_name
 from hwnas.profiles.factors import corrected, session_factors
 from hwnas.profiles.observation import Measurement, Observation, combine
 
@@ -77,6 +79,14 @@ class Records:
         found = (conditions.get("at") for conditions in self.sessions.values())
         return sorted(text for text in found if isinstance(text, str))
 
+    def fusion(self, runtime: str) -> str:
+        """The name of the fusion rules by which a runtime runs networks on this device.
+
+        Args:
+            runtime: Its name.
+        """
+        return fusion_of(runtime, next(iter(self.sessions.values()), {}))
+
     def digest(self) -> str:
         """A hash of all that a predictor learns from, whatever its order.
 
@@ -88,6 +98,12 @@ class Records:
             for key in self.definitions
         ]
         return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def fusion_of(runtime: str, conditions: Mapping[str, Any]) -> str:
+    """The name of the fusion rules of a runtime under a session's conditions."""
+    features = conditions.get("features")
+    return fusion_name(runtime, features if isinstance(features, list) else ())
 
 
 def line(value: dict[str, Any], *, sort_keys: bool = False) -> str:

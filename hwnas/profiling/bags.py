@@ -14,13 +14,14 @@ def profiled_bags(records: Records, runtime: str) -> ProfiledBags:
 
     Args:
         records: What the profile holds.
-        runtime: Whose fusion rules count.
+        runtime: Whose fusion rules count, on the processor that was measured.
     """
     kernels: dict[str, Counter[Kernel]] = {}
+    fusion = records.fusion(runtime)
 
     def take(block: PlacedBlock) -> str:
         if block.key not in kernels:
-            kernels[block.key] = block_kernels(block, runtime)
+            kernels[block.key] = block_kernels(block, fusion)
         return block.key
 
     networks = []

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from hwnas.errors import InterruptedWork
 from hwnas.export.bags import SpaceBags
-from hwnas.profiles import DeviceProfile, Observation
+from hwnas.kernels import depends_on_processor
+from hwnas.profiles import DeviceProfile, Observation, Records, fusion_of
 from hwnas.profiling.plan import PartPlan, plan_networks
 from hwnas.profiling.protocol import Protocol, Standing
 from hwnas.profiling.turns import (
@@ -129,7 +130,7 @@ class ProfilingSession:
         # The lock is held, so nobody else writes; reading again for each visit would take
         # longer than measuring.
         records = self._profile.read()
-        bags = SpaceBags(self._space, self._target.runtime.name)
+        bags = SpaceBags(self._space, self._fusion(records))
         networks = plan_networks(
             self._space, self._network_count, self._seed, bags if self._informed else None
         )
@@ -163,6 +164,14 @@ class ProfilingSession:
             if all(item.failure is None for item in seen):
                 turns.pass_over({part.key for part in turn.parts} - {item.key for item in seen})
             spent[turn.phase] += self._elapsed() - begin
+
+    def _fusion(self, records: Records) -> str:
+        """The name of the fusion rules of the device; a new one is asked what it is."""
+        runtime = self._target.runtime.name
+        if records.sessions or not depends_on_processor(runtime):
+            return records.fusion(runtime)
+        with self._target.open() as worker:
+            return fusion_of(runtime, worker.hello["conditions"])
 
     def _visit(
         self, turn: Turn, name: str, share_s: float, quiet_ms: float | None

@@ -8,12 +8,13 @@ from small_models import SMALL_MODELS
 from hwnas.export.kernel_writer import is_edge
 from hwnas.export.kernels_onnx import kernel_model
 from hwnas.export.parts_onnx import kernel_part
-from hwnas.kernels import FUSION, Kernel, lower
+from hwnas.kernels import FUSION, Kernel, fusion_name, lower
 from hwnas.runtimes import runtime
 from hwnas.runtimes.ort_engine import Session
+from hwnas.targets.agent import conditions
 
 LIGHT = Path(onnx.__path__[0]) / "backend/test/data/light"
-RULES = FUSION["onnxruntime"]
+RULES = FUSION[fusion_name("onnxruntime", conditions()["features"])]
 NETWORKS = sorted(LIGHT.glob("*.onnx"))
 NOT_REBUILT = {
     # Several outputs, or inputs of another type than the first.

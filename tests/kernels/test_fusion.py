@@ -7,11 +7,14 @@ import pytest
 from small_models import SMALL_MODELS
 
 from hwnas.export.layers_onnx import architecture_to_onnx, chain_to_onnx
-from hwnas.kernels import FUSION, FusionRules, lower
+from hwnas.kernels import FUSION, FusionRules, fusion_name, lower
 from hwnas.runtimes import runtime
 from hwnas.spaces import BlockSpec, PlacedBlock, space
+from hwnas.targets.agent import conditions
 
 LIGHT = Path(onnx.__path__[0]) / "backend/test/data/light"
+HERE = FUSION[fusion_name("onnxruntime", conditions()["features"])]
+"""The rules on the machine that the tests run on."""
 RULES = FUSION["onnxruntime"]
 NAMES = [
     "mobilenet-32",
@@ -41,7 +44,7 @@ def test_fusion_is_that_of_the_runtime(name):
     found, agree, total = space(name), 0, 0
     for row in found.sample(np.random.default_rng(1), 3, over="choices"):
         model = architecture_to_onnx(found.decode(row))
-        own = counted(model, RULES)
+        own = counted(model, HERE)
         theirs = runtime("onnxruntime").fused_graph(model.SerializeToString())
         agree += sum((own & theirs).values())
         total += max(sum(own.values()), sum(theirs.values()))
@@ -49,7 +52,7 @@ def test_fusion_is_that_of_the_runtime(name):
 
 
 def agreement(model):
-    own = counted(model, RULES)
+    own = counted(model, HERE)
     theirs = runtime("onnxruntime").fused_graph(model.SerializeToString())
     return sum((own & theirs).values()) / max(own.total(), theirs.total())
 
@@ -57,7 +60,7 @@ def agreement(model):
 @pytest.mark.parametrize("name", SMALL_MODELS)
 def test_fusion_of_small_models_is_that_of_the_runtime(name):
     model = SMALL_MODELS[name]()
-    assert not lower(model, RULES).not_covered
+    assert not lower(model, HERE).not_covered
     assert agreement(model) >= 0.99
 
 
@@ -100,3 +103,12 @@ def test_rules_decide_what_is_fused():
 def test_what_runs_on_channel_blocks(op, groups, data, weight, blocked):
     assert RULES.runs_blocked(op, groups, data, weight) is blocked
     assert not FusionRules(removed=frozenset()).runs_blocked(op, groups, data, weight)
+
+
+@pytest.mark.parametrize(
+    ("features", "channels"),
+    [([], 16), (["asimd"], 16), (["avx", "avx2", "fma"], 8), (["avx", "avx512f"], 16)],
+)
+def test_channel_blocks_are_as_wide_as_a_register(features, channels):
+    assert FUSION[fusion_name("onnxruntime", features)].channel_block == channels
+    assert fusion_name("torch", features) == "torch"

@@ -83,3 +83,13 @@ def test_a_torn_stash_is_left_alone(profiles, seen):
     assert profile.recover() == 0
     profile.stash([seen("a", "s1")], {}, {"s1": {}})
     assert profile.recover() == 1
+
+
+def test_the_processor_that_was_measured_decides_the_fusion_rules(profiles, seen):
+    profile = DeviceProfile.create(Device("box"))
+    assert profile.fusion() == "onnxruntime" == profile.read().fusion("onnxruntime")
+    narrow = {"features": ["avx", "avx2", "fma"]}
+    profile.append([seen("a", "s0000")], sessions={"s0000": narrow})
+    profile.append([seen("a", "s0001")], sessions={"s0001": {}})
+    assert profile.fusion() == "onnxruntime-avx" == profile.read().fusion("onnxruntime")
+    assert profile.read().fusion("torch") == "torch"

@@ -16,9 +16,10 @@ import onnx
 from small_models import SMALL_MODELS
 
 from hwnas.export.layers_onnx import architecture_to_onnx
-from hwnas.kernels import FUSION, lower
+from hwnas.kernels import FUSION, fusion_name, lower
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
+from hwnas.targets.agent import conditions
 
 SPACES = (
     "mobilenet-32",
@@ -53,7 +54,9 @@ def compared(name: str, model: onnx.ModelProto) -> dict[str, object]:
     seconds = []
     for _ in range(REPEATS):
         begin = time.perf_counter()
-        lowered = lower(model, FUSION["onnxruntime"], name=name)
+        lowered = lower(
+            model, FUSION[fusion_name("onnxruntime", conditions()["features"])], name=name
+        )
         seconds.append(time.perf_counter() - begin)
     own: Counter[str] = Counter()
     for kernel, count in lowered.kernels.items():

@@ -137,7 +137,7 @@ def price(name: str, measured: dict[str, Any]) -> dict[str, Any]:
 
     line = np.linalg.lstsq(np.array([[macs(bag) / 1e9, 1.0] for bag in seen]), known, rcond=None)[0]
     scale = float(np.median(known / np.array([roofline(bag) for bag in seen])))
-    rules, rows = fusion_rules(profile.device.runtime), []
+    rules, rows = fusion_rules(profile.fusion()), []
     with tempfile.TemporaryDirectory() as folder:
         for source, title, proto in models(Path(folder)):
             if title not in measured["networks"]:

@@ -67,7 +67,7 @@ def main() -> None:
     bags = profiled_bags(records, profile.device.runtime)
     predictor = LatencyPredictor().fit(records, bags)
     begin = time.perf_counter()
-    pricer = SpacePredictor(predictor, SpaceBags(space(sys.argv[2]), profile.device.runtime))
+    pricer = SpacePredictor(predictor, SpaceBags(space(sys.argv[2]), profile.fusion()))
     built = time.perf_counter() - begin
     genotypes = space(sys.argv[2]).sample(np.random.default_rng(0), COUNT)
     ways: dict[str, Callable[[Any], object]] = {
@@ -75,7 +75,7 @@ def main() -> None:
         "with_residual": pricer.predict_ms,
         "with_residual_and_interval": lambda rows: pricer.bounds_ms(rows, 0.9),
     }
-    rules, files = fusion_rules(profile.device.runtime), {}
+    rules, files = fusion_rules(profile.fusion()), {}
     for path in sorted((Path(onnx.__path__[0]) / "backend/test/data/light").glob("*.onnx")):
         model = read_model(path)
         own = seconds(lambda model=model: predictor.predict_bag(lower(model, rules).kernels), 5)
