@@ -16,7 +16,7 @@ from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layers import Activation, BatchNorm, Conv2d, Layer, Linear
 from hwnas.spaces.token_layers import PatchConv2d, TokenLinear
 from hwnas.training.images import ImageData
-from hwnas.training.loop import check_fit
+from hwnas.training.evaluation import check_fit
 
 BATCH_SIZE = 64
 
