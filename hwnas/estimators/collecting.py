@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch.linalg import LinAlgError
 
 from hwnas.errors import DivergedError, RequestError
 from hwnas.estimators.base import AccuracyEstimator, Budget, Estimate
@@ -129,7 +130,9 @@ def collect(
         on_step: Told how many estimates there are, and of how many.
 
     Returns:
-        By name, the estimates in the order of the sample. A training that diverged has NaN.
+        By name, the estimates in the order of the sample. A training that diverged has NaN,
+        and so has a score whose eigenvalues or arithmetic failed on an architecture; the
+        reason is in the provenance.
     """
     there = {record.key: record for record in known}
     total, done = len(sample) * len(judges), 0
@@ -151,8 +154,10 @@ def _made(name: str, judge: AccuracyEstimator, budget: Budget, item: Sampled) ->
     begin = time.perf_counter()
     try:
         estimate = judge.estimate(item.architecture, budget)
-    except DivergedError as error:
-        estimate = Estimate(math.nan, time.perf_counter() - begin, {"reason": str(error)})
+    # Of one architecture; whatever is wrong with the request would be so with all others.
+    except (DivergedError, ArithmeticError, LinAlgError) as error:
+        reason = {"estimator": name, "reason": f"{error}" or type(error).__name__}
+        estimate = Estimate(math.nan, time.perf_counter() - begin, reason)
     return Record(
         name,
         item.architecture.digest,

@@ -6,6 +6,7 @@ import torch
 
 from hwnas.errors import DataError
 from hwnas.estimators import Budget
+from hwnas.estimators.batch_score import image_batch
 from hwnas.estimators.naswot import NaswotScore, activation_kernel, naswot
 from hwnas.nets import Network
 from hwnas.spaces.architecture import Architecture
@@ -43,15 +44,15 @@ def test_a_network_without_activations_has_a_finite_score():
     assert math.isfinite(naswot(network, IMAGES))
 
 
-def test_images_that_repeat_are_left_out(data):
+def test_the_batch_is_of_the_training_images_and_changes_with_the_seed(data, tiny):
+    def value(seed):
+        return NaswotScore(data, seed=seed, batch_size=6).estimate(tiny.architecture, Budget())
+
+    images, _ = image_batch(data, tiny.architecture, 6, 3)
+    assert value(3).value == naswot(Network(tiny.architecture, seed=3), images)
+    assert value(3).value != value(4).value
     data.train.images[:20] = data.train.images[0]
-    assert len(NaswotScore(data).batch()) == 5
-
-
-def test_the_batch_is_of_the_training_images_and_changes_with_the_seed(data):
-    first, again, other = (NaswotScore(data, seed=s, batch_size=6).batch() for s in (0, 0, 1))
-    assert first == again != other
-    assert len(set(first)) == 6 and set(first) <= set(range(24))
+    assert NaswotScore(data).estimate(tiny.architecture, Budget()).provenance["images"] == 5
 
 
 def test_images_that_do_not_fit_are_refused(data, tiny):
