@@ -15,8 +15,8 @@ from hwnas.nets.network import Network
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layers import Activation, BatchNorm, Conv2d, Layer, Linear
 from hwnas.spaces.token_layers import PatchConv2d, TokenLinear
-from hwnas.training.images import ImageData
 from hwnas.training.evaluation import check_fit
+from hwnas.training.images import ImageData
 
 BATCH_SIZE = 64
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch.linalg import LinAlgError
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]  # public, says its documentation
 
 from hwnas.errors import DivergedError, RequestError
+from hwnas.estimators.az_nas import AzNasScore, pool_scores
 from hwnas.estimators.base import AccuracyEstimator, Budget, Estimate
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.space import SearchSpace
@@ -148,6 +149,21 @@ def collect(
             if on_step is not None:
                 on_step(done, total)
     return found
+
+
+def pool_values(name: str, records: Sequence[Record]) -> list[float]:
+    """The values of one estimator on a pool of architectures, ``(n,)``.
+
+    Those of the records, but for AZ-NAS, whose score is a rank in the pool: it is
+    ranked in this one, not in what a run happened to have seen before.
+
+    Args:
+        name: The estimator.
+        records: Its estimates.
+    """
+    if name == AzNasScore.name:
+        return pool_scores([record.provenance for record in records])
+    return [record.value for record in records]
 
 
 def _made(name: str, judge: AccuracyEstimator, budget: Budget, item: Sampled) -> Record:

@@ -57,9 +57,7 @@ def evaluate(
     mode, right = network.training, 0
     network.eval()
     try:
-        for batch, target in zip(
-            images.split(batch_size), labels.split(batch_size), strict=True
-        ):
+        for batch, target in zip(images.split(batch_size), labels.split(batch_size), strict=True):
             outputs = network(batch.contiguous(memory_format=layout))
             if not bool(torch.isfinite(outputs).all()):
                 raise DivergedError(

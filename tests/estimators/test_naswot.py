@@ -9,8 +9,11 @@ from hwnas.estimators import Budget
 from hwnas.estimators.batch_score import image_batch
 from hwnas.estimators.naswot import NaswotScore, activation_kernel, naswot
 from hwnas.nets import Network
+from hwnas.spaces import BLOCKS, space
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.blocks import BlockSpec
+from hwnas.spaces.graph import INPUT
+from hwnas.spaces.registry import SPACES
 from hwnas.training.images import ImageData, Split
 
 IMAGES = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -63,3 +66,28 @@ def test_images_that_do_not_fit_are_refused(data, tiny):
     two_channels = ImageData("two", 2, ("a", "b"), *pairs)
     with pytest.raises(DataError, match="images of 2 channels"):
         NaswotScore(two_channels).estimate(tiny.architecture, Budget())
+
+
+@pytest.mark.parametrize("name", [name for name in SPACES if f"{name}-32" not in SPACES])
+def test_every_space_has_finite_scores(name, data):
+    own = space(f"{name}:classes=2,image_size=16")
+    for genes in own.sample(np.random.default_rng(3), 3).tolist():
+        found = NaswotScore(data, batch_size=4).estimate(own.decode(genes), Budget())
+        assert math.isfinite(found.value)
+
+
+def test_what_is_not_used_does_not_count(monkeypatch):
+    def used(b):
+        b.conv_bn("first", INPUT, 4, 3, activation="relu")
+
+    def with_unused(b):
+        dead = b.conv_bn("dead", INPUT, 8, 3, activation="relu")
+        b.conv_bn("dead.too", dead, 8, 3, activation="relu")
+        used(b)
+
+    values = set()
+    for kind, build in (("naswot_used", used), ("naswot_unused", with_unused)):
+        monkeypatch.setitem(BLOCKS, kind, build)
+        specs = (BlockSpec.of(kind), BlockSpec.of("classifier", classes=2))
+        values.add(naswot(Network(Architecture((3, 4, 4), specs)), IMAGES))
+    assert len(values) == 1
