@@ -276,7 +276,7 @@ def few_images(tmp_path):
 
 
 def test_trainings_end_at_equal_operations(hwnas, tmp_path, few_images):
-    run, macs = tmp_path / "run", 5e7
+    run, macs = tmp_path / "run", 3e7
     more = {"estimators": "macs", "data": few_images}
     done = hwnas(*words(run, **more, **{"train-macs": macs}), "--json")
     assert done.code == 0, done.err
