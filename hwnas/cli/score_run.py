@@ -16,7 +16,6 @@ from hwnas.cli.run_parts import TrainingLimits, data_for, opened, predictor_of
 from hwnas.errors import InterruptedWork, RequestError, UnknownNameError, WorkError
 from hwnas.estimators import (
     ESTIMATORS,
-    TRAINED,
     AccuracyEstimator,
     Budget,
     Sample,
@@ -39,11 +38,11 @@ ALWAYS = (BASELINE, "parameters", "one-epoch")
 REFERENCES = ("scratch",)
 
 LEARNED = {
-    "learned": TRAINED,
-    "learned-early": tuple(name for name in TRAINED if name != "one-epoch"),
+    "learned": ("scratch", "inherit", "one-epoch"),
+    "learned-early": ("scratch", "inherit"),
 }
-"""The learned predictor, and which of the other estimates are not shown to it: trainings, which
-cost what it is to save."""
+"""The learned predictor, and which of the other estimates are not shown to it: trainings of each
+architecture, which cost what it is to save. Shared weights are trained once for all."""
 
 REFERENCE_PREFIX = "reference:"
 """Before the reference's name in the journal: ``scratch`` can be an estimator too."""
