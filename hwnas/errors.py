@@ -19,7 +19,7 @@ HwnasError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class HwnasError(Exception):
@@ -109,7 +109,18 @@ class RuntimeFailure(WorkError):
 
 
 class DivergedError(WorkError):
-    """Training whose loss did not stay finite."""
+    """Training whose loss or outputs did not stay finite.
+
+    Args:
+        message: What is not finite and what to do.
+        curve: Validation accuracies of the epochs before.
+        seconds: Time of these epochs.
+    """
+
+    def __init__(self, message: str, curve: Sequence[float] = (), seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.curve = tuple(curve)
+        self.seconds = seconds
 
 
 class InterruptedWork(WorkError):

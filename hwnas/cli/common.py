@@ -29,6 +29,26 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Go on although runtime, version or threads are not the same."),
 ]
+TrainTime = Annotated[
+    str | None,
+    typer.Option("--train-time", help="Time of one training at most, such as 30s, 5m."),
+]
+TrainMacs = Annotated[
+    float | None,
+    typer.Option(
+        "--train-macs",
+        help="Multiply-accumulates of one training, such as 2e12, three times the forward pass "
+        "for each image seen; without --epochs they alone count.",
+    ),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        "--patience",
+        min=1,
+        help="End a training after so many epochs without improvement, and take the best.",
+    ),
+]
 DeviceName = Annotated[str, typer.Option("--device", help="Name of a device.")]
 
 

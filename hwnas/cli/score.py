@@ -1,15 +1,29 @@
 """``hwnas score``: what estimators of accuracy are worth, on the same architectures."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from hwnas.cli.common import Json, Resume, Seed, folder_path, note, output, print_json
+from hwnas.cli.columns import number, plain_table, span
+from hwnas.cli.common import (
+    Json,
+    Patience,
+    Resume,
+    Seed,
+    TrainMacs,
+    TrainTime,
+    folder_path,
+    note,
+    output,
+    print_json,
+    seconds,
+)
 from hwnas.cli.search import names
 from hwnas.errors import RequestError
+
+EPOCHS = 8
+"""Of the reference, unless its epochs or operations are given."""
 
 
 def score(
@@ -21,7 +35,8 @@ def score(
         str,
         typer.Option(
             "--estimators",
-            help="Names with commas; MACs, parameters and one epoch of training are always there.",
+            help="Names with commas, and combinations such as naswot+synflow; MACs, parameters "
+            "and one epoch of training are always there.",
         ),
     ] = "naswot,synflow",
     n: Annotated[
@@ -31,7 +46,12 @@ def score(
         ),
     ] = None,
     reference: Annotated[str, typer.Option(help="What the truth is: scratch.")] = "scratch",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the reference.")] = 8,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of the reference, 8 by default.")
+    ] = None,
+    train_time: TrainTime = None,
+    train_macs: TrainMacs = None,
+    patience: Patience = None,
     device: Annotated[
         str | None,
         typer.Option(help="Make bands of the latency predicted for this device, not of MACs."),
@@ -69,22 +89,33 @@ def score(
 ) -> None:
     """Judge estimators of accuracy against trained accuracy, beside MACs and one epoch."""
     if table is not None:
-        unfit = {"--space": space_name, "--run": run, "--device": device, "--resume": resume}
+        unfit = {
+            "--space": space_name,
+            "--run": run,
+            "--device": device,
+            "--resume": resume,
+            "--epochs": epochs,
+            "--train-time": train_time,
+            "--train-macs": train_macs,
+            "--patience": patience,
+        }
         result = _of_table(unfit, table, accuracy, scores, band, arch_column, n, seed)
     else:
         unfit = {"--accuracy": accuracy, "--scores": scores, "--band": band}
         _refuse(unfit, "is for a table; give --table FILE.csv with it")
         if space_name is None:
             raise RequestError("give --space NAME to train in, or --table FILE.csv to rank")
+        from hwnas.cli.run_parts import TrainingLimits
         from hwnas.cli.score_run import ScoreRequest, ScoreRun
 
+        time_s = None if train_time is None else seconds(train_time)
         request = ScoreRequest(
             space=space_name,
             data=data,
             estimators=names("estimators", estimators),
             count=50 if n is None else n,
             reference=reference,
-            epochs=epochs,
+            training=TrainingLimits.asked(epochs, time_s, train_macs, patience, usual=EPOCHS),
             device=device,
             folder=run,
             seed=seed,
@@ -137,45 +168,33 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 def show(result: dict[str, Any]) -> None:
     """The scoreboard as a table, the best Kendall first."""
     diverged = result["diverged"]
-    table = Table(
-        title=f"{result['n']} architectures of {result['of']} against {result['reference']}"
+    table = plain_table(
+        f"{result['n']} architectures of {result['of']} against {result['reference']}"
         + (f"; {diverged} without an accuracy are left out" if diverged else ""),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
+        (
+            "estimator",
+            "Kendall",
+            "95 % interval",
+            "over MACs",
+            "95 % interval",
+            "Spearman",
+            "top tenth",
+            f"in {result['band']} band",
+            "regret",
+            "s each",
+        ),
     )
-    table.add_column("estimator")
-    for column in (
-        "Kendall",
-        "95 % interval",
-        "over MACs",
-        "95 % interval",
-        "Spearman",
-        "top tenth",
-        f"in {result['band']} band",
-        "regret",
-        "s each",
-    ):
-        table.add_column(column, justify="right")
     for row in result["scores"]:
         table.add_row(
             row["estimator"] + (f" ({row['missing']} missing)" if row["missing"] else ""),
-            _number(row["kendall"]),
-            _range(row["low"], row["high"]),
-            _number(row["over_macs"], "+.2f"),
-            _range(row["over_macs_low"], row["over_macs_high"]),
-            _number(row["spearman"]),
-            _number(row["top_decile_kendall"]),
-            _number(row["band_kendall"]),
-            _number(row["regret"], ".4g"),
-            _number(row["seconds_per_architecture"], ".3g"),
+            number(row["kendall"]),
+            span(row["low"], row["high"]),
+            number(row["over_macs"], "+.2f"),
+            span(row["over_macs_low"], row["over_macs_high"]),
+            number(row["spearman"]),
+            number(row["top_decile_kendall"]),
+            number(row["band_kendall"]),
+            number(row["regret"], ".4g"),
+            number(row["seconds_per_architecture"], ".3g"),
         )
     output.print(table)
-
-
-def _number(value: float | None, form: str = ".2f") -> str:
-    return "–" if value is None or math.isnan(value) else format(value, form)
-
-
-def _range(low: float, high: float) -> str:
-    return "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"

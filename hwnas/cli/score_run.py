@@ -5,12 +5,14 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hwnas.cli.common import note, progress
+from hwnas.cli.run_parts import TrainingLimits, data_for, opened, predictor_of
 from hwnas.errors import InterruptedWork, RequestError, UnknownNameError, WorkError
 from hwnas.estimators import (
     ESTIMATORS,
@@ -20,22 +22,27 @@ from hwnas.estimators import (
     Setting,
     estimator,
 )
-from hwnas.estimators.collecting import Record, Sampled, collect, distinct_sample
+from hwnas.estimators.collecting import Record, Sampled, collect, distinct_sample, pool_values
+from hwnas.estimators.combining import Columns, parts_of
 from hwnas.estimators.learned import LearnedPredictor
 from hwnas.estimators.ranking import Floats, cost_bands
 from hwnas.estimators.scoreboard import BASELINE, LEAST, scoreboard, warnings_of
 from hwnas.files import make_folder, write_text
 from hwnas.search import Journal
 from hwnas.spaces import space
-from hwnas.training import Recipe, load_data
+from hwnas.training import Recipe
 
 ALWAYS = (BASELINE, "parameters", "one-epoch")
 """What every scoreboard has, asked for or not."""
 
 REFERENCES = ("scratch",)
 
-LEARNED = {"learned": ("scratch", "one-epoch"), "learned-early": ("scratch",)}
-"""The learned predictor, and which of the other estimates are not shown to it."""
+LEARNED = {
+    "learned": ("scratch", "inherit", "one-epoch"),
+    "learned-early": ("scratch", "inherit"),
+}
+"""The learned predictor, and which of the other estimates are not shown to it: trainings of each
+architecture, which cost what it is to save. Shared weights are trained once for all."""
 
 REFERENCE_PREFIX = "reference:"
 """Before the reference's name in the journal: ``scratch`` can be an estimator too."""
@@ -50,7 +57,7 @@ class ScoreRequest:
     estimators: tuple[str, ...]
     count: int
     reference: str
-    epochs: int
+    training: TrainingLimits
     device: str | None
     folder: Path | None
     seed: int
@@ -75,9 +82,10 @@ class ScoreRun:
     def __init__(self, request: ScoreRequest) -> None:
         self.request = request
         known = [*ESTIMATORS, *LEARNED]
-        for name in request.estimators:
-            if name not in known:
-                raise UnknownNameError("estimator", name, known)
+        combinations = {name: parts_of(name) for name in request.estimators}
+        for part in (part for parts in combinations.values() for part in parts):
+            if part not in known:
+                raise UnknownNameError("estimator", part, known)
         if request.reference not in REFERENCES:
             raise UnknownNameError("reference", request.reference, REFERENCES)
         if request.count < LEAST:
@@ -86,36 +94,41 @@ class ScoreRun:
             raise RequestError("--resume needs --run DIR, the folder of the run to go on with")
         self.space = space(request.space)
         self.sample = distinct_sample(self.space, request.count, request.seed)
-        self.data = load_data(request.data, seed=request.seed)
-        if self.data.classes != self.space.classes:
-            raise RequestError(
-                f"data '{self.data.name}' has {self.data.classes} classes, space "
-                f"'{self.space.name}' has {self.space.classes}; use --space "
-                f"{self.space.name.partition(':')[0]}:classes={self.data.classes}"
-            )
-        self.recipe = Recipe(epochs=request.epochs, seed=request.seed)
+        self.data = data_for(self.space, request.data, request.seed)
+        self.recipe = self._recipe(request.seed)
         # Before anything is trained, since a device can be missing or without a predictor.
         self.latencies_ms = None if request.device is None else self._latencies_ms(request.device)
-        wanted = dict.fromkeys((*ALWAYS, *request.estimators))
+        self.combined = [name for name, parts in combinations.items() if len(parts) > 1]
+        # What a combination needs is there to be seen by itself too, since it is computed.
+        wanted = dict.fromkeys((*ALWAYS, *chain.from_iterable(combinations.values())))
         self.learned = [name for name in wanted if name in LEARNED]
         self.judges = self._judges([name for name in wanted if name not in LEARNED])
         self.journal = self._journal()
 
     def _judges(self, names: Sequence[str]) -> dict[str, tuple[AccuracyEstimator, Budget]]:
-        own = self._setting(self.request.seed + 1)
-        judges = {name: (estimator(name, own), Budget()) for name in names}
+        own, limits = self._setting(self.request.seed + 1), self.request.training.budget()
+        # One epoch is one epoch, and scores have no budget; the second training has the first's.
+        judges = {
+            name: (estimator(name, own), limits if name in REFERENCES else Budget())
+            for name in names
+        }
         reference = estimator(self.request.reference, self._setting(self.request.seed))
-        return judges | {REFERENCE_PREFIX + self.request.reference: (reference, Budget())}
+        return judges | {REFERENCE_PREFIX + self.request.reference: (reference, limits)}
 
     def _setting(self, seed: int) -> Setting:
         folder = self.request.folder
         return Setting(
             self.data,
-            Recipe(epochs=self.request.epochs, seed=seed),
+            self._recipe(seed),
             seed,
             self.space,
             None if folder is None else folder / "weights",
+            self.request.training.stopping(),
         )
+
+    def _recipe(self, seed: int) -> Recipe:
+        epochs = self.request.training.epochs
+        return Recipe(seed=seed) if epochs is None else Recipe(epochs=epochs, seed=seed)
 
     def _journal(self) -> Journal | None:
         folder = self.request.folder
@@ -130,21 +143,14 @@ class ScoreRun:
             "images": self.data.digest,
             "recipe": self.recipe.to_json(),
             "seed": self.request.seed,
+            **self.request.training.header(),
         }
         return Journal(
             folder / "estimates.jsonl", header, resume=self.request.resume, what="scoreboard"
         )
 
     def _latencies_ms(self, device: str) -> Floats:
-        from hwnas.export.bags import SpaceBags
-        from hwnas.predictors import LatencyPredictor, SpacePredictor
-        from hwnas.profiles import DeviceProfile
-
-        profile = DeviceProfile.open(device, on_wait=note)
-        predictor = SpacePredictor(
-            LatencyPredictor.load(profile.predictor_path),
-            SpaceBags(self.space, profile.fusion()),
-        )
+        predictor = predictor_of(opened(device), self.space)
         genotypes = np.array([item.genotype for item in self.sample], dtype=np.int64)
         return predictor.predict_ms(genotypes)
 
@@ -163,7 +169,7 @@ class ScoreRun:
             records = self._collected()
         except KeyboardInterrupt:
             raise InterruptedWork(self._kept()) from None
-        values = {name: np.array([r.value for r in own]) for name, own in records.items()}
+        values = {name: np.array(pool_values(name, own)) for name, own in records.items()}
         seconds = {name: _mean([r.seconds for r in own]) for name, own in records.items()}
         reference = REFERENCE_PREFIX + self.request.reference
         truth, reference_s = values.pop(reference), seconds.pop(reference)
@@ -174,16 +180,18 @@ class ScoreRun:
                 f"diverged; {LEAST} are needed. Give a larger --n."
             )
         costs = values[BASELINE] if self.latencies_ms is None else self.latencies_ms
-        values = {name: own[judged] for name, own in values.items()}
-        predictors = self._learn(values, seconds, [self.sample[i] for i in judged], truth[judged])
+        columns = Columns({name: own[judged] for name, own in values.items()}, seconds)
+        predictors = self._learn(columns, [self.sample[i] for i in judged], truth[judged])
+        for name in self.combined:
+            columns.combine(name)
         rows = scoreboard(
-            values,
+            columns.values,
             truth[judged],
-            seconds=seconds,
+            seconds=columns.seconds,
             bands=cost_bands(costs[judged]),
             seed=self.request.seed,
         )
-        said = warnings_of(rows)
+        said = warnings_of(rows) + _failures(records)
         said += [f"{name}: {own.verdict_}" for name, own in predictors.items() if not own.trusted]
         result = {
             "n": len(judged),
@@ -195,6 +203,7 @@ class ScoreRun:
             "data": self.request.data,
             "seed": self.request.seed,
             "recipe": self.recipe.to_json(),
+            **self.request.training.header(),
             "band": "MACs" if self.latencies_ms is None else "latency",
             "best": float(truth[judged].max()),
             "worst": float(truth[judged].min()),
@@ -239,15 +248,11 @@ class ScoreRun:
         )
 
     def _learn(
-        self,
-        values: dict[str, Floats],
-        seconds: dict[str, float],
-        sample: Sequence[Sampled],
-        truth: Floats,
+        self, columns: Columns, sample: Sequence[Sampled], truth: Floats
     ) -> dict[str, LearnedPredictor]:
         """Add the learned predictors' columns, each architecture by folds without it."""
         predictors: dict[str, LearnedPredictor] = {}
-        made = dict(values)
+        made = dict(columns.values)
         for name in self.learned:
             shown = {key: own for key, own in made.items() if key not in LEARNED[name]}
             samples = [
@@ -257,10 +262,23 @@ class ScoreRun:
             begin = time.perf_counter()
             predictor = LearnedPredictor(seed=self.request.seed).fit(samples, truth)
             spent = time.perf_counter() - begin
-            values[name] = predictor.out_of_fold_
-            seconds[name] = spent / len(sample) + sum(seconds[key] for key in shown)
+            columns.add(name, predictor.out_of_fold_, shown, spent / len(sample))
             predictors[name] = predictor
         return predictors
+
+
+def _failures(records: Mapping[str, Sequence[Record]]) -> list[str]:
+    """What must be said of estimators that failed on some architectures, a line each."""
+    found = []
+    for name, own in records.items():
+        reasons = [str(item.provenance["reason"]) for item in own if "reason" in item.provenance]
+        if reasons:
+            label = name.removeprefix(REFERENCE_PREFIX)
+            found.append(
+                f"{label}: no value for {len(reasons)} of {len(own)} architectures; the first "
+                f"because {reasons[0]}"
+            )
+    return found
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
+from hwnas.cli.columns import number, plain_table, span
 from hwnas.cli.common import (
     DeviceName,
     Force,
     Json,
+    Patience,
     Resume,
     Seed,
+    TrainMacs,
+    TrainTime,
     folder_path,
     note,
     output,
@@ -19,6 +22,9 @@ from hwnas.cli.common import (
     seconds,
 )
 from hwnas.errors import PromiseError, RequestError
+
+EPOCHS = 2
+"""Of one trial, unless its epochs or operations are given."""
 
 
 def search(
@@ -44,7 +50,12 @@ def search(
             "come on top.",
         ),
     ] = "2m",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of one trial.")] = 2,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of one trial, 2 by default.")
+    ] = None,
+    train_time: TrainTime = None,
+    train_macs: TrainMacs = None,
+    patience: Patience = None,
     final_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the winner.")] = 8,
     baselines: Annotated[
         bool, typer.Option(help="Train and measure reference networks beside the winner.")
@@ -58,8 +69,10 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search a space under a latency limit; what is returned was measured within it."""
+    from hwnas.cli.run_parts import TrainingLimits
     from hwnas.cli.search_run import SearchRequest, SearchRun
 
+    time_s = None if train_time is None else seconds(train_time)
     request = SearchRequest(
         space=space_name,
         device=device,
@@ -69,7 +82,7 @@ def search(
         estimators=names("estimator", estimator),
         data=data,
         budget_s=seconds(budget),
-        epochs=epochs,
+        training=TrainingLimits.asked(epochs, time_s, train_macs, patience, usual=EPOCHS),
         final_epochs=final_epochs,
         baselines=baselines,
         quantile=quantile,
@@ -106,36 +119,31 @@ def names(what: str, text: str) -> tuple[str, ...]:
 
 def show(result: dict[str, Any]) -> None:
     """The end of a search as a table: the winner beside its baselines."""
-    table = Table(
-        title=f"Limit {result['limit_ms']:g} ms on {result['device']}",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
+    table = plain_table(
+        f"Limit {result['limit_ms']:g} ms on {result['device']}",
+        (
+            "network",
+            "predicted ms",
+            "90 % interval",
+            "measured ms",
+            "within",
+            "val %",
+            "test %",
+            "MMACs",
+            "params k",
+        ),
     )
-    columns = (
-        "network",
-        "predicted ms",
-        "90 % interval",
-        "measured ms",
-        "within",
-        "val %",
-        "test %",
-        "MMACs",
-        "params k",
-    )
-    for column in columns:
-        table.add_column(column, justify="left" if column == "network" else "right")
     for row in (result["best"], *result["baselines"]):
         table.add_row(
             row["name"],
-            "–" if row["predicted_ms"] is None else f"{row['predicted_ms']:.4f}",
-            "–" if row["low_ms"] is None else f"{row['low_ms']:.4f}–{row['high_ms']:.4f}",
-            f"{row['measured_ms']:.4f}",
+            number(row["predicted_ms"], ".4f"),
+            span(row["low_ms"], row["high_ms"], ".4f", "–"),
+            number(row["measured_ms"], ".4f"),
             "yes" if row["feasible"] else "no",
-            f"{100 * row['accuracy']:.1f}",
-            f"{100 * row['test_accuracy']:.1f}",
-            f"{row['macs'] / 1e6:.2f}",
-            f"{row['parameters'] / 1e3:.1f}",
+            number(100 * row["accuracy"], ".1f"),
+            number(100 * row["test_accuracy"], ".1f"),
+            number(row["macs"] / 1e6),
+            number(row["parameters"] / 1e3, ".1f"),
         )
     output.print(table)
     best = result["best"]

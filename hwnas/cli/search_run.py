@@ -1,8 +1,9 @@
 """The parts of a search put together: strategies, judges, the closed loop, the deployed winner."""
 
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ import numpy as np
 from hwnas.cli.common import Bar, note, progress, target_of
 from hwnas.cli.deploy import Candidate, Deployer
 from hwnas.cli.profile import check_here
-from hwnas.errors import InterruptedWork, RequestError
-from hwnas.estimators import TRAINED, Budget, PathTrainer, Setting, estimator, mean_rank
-from hwnas.export.bags import SpaceBags
+from hwnas.cli.references import priced, reference_candidates
+from hwnas.cli.run_parts import TrainingLimits, data_for, opened, predictor_of
+from hwnas.errors import DivergedError, InterruptedWork, RequestError
+from hwnas.estimators import (
+    TRAINED,
+    PathTrainer,
+    ScratchEstimator,
+    Setting,
+    estimator,
+)
+from hwnas.estimators.combining import pool_filter
 from hwnas.files import make_folder, write_text
-from hwnas.predictors import LatencyPredictor, SpacePredictor
-from hwnas.profiles import DeviceProfile
 from hwnas.search import (
     Evaluation,
     Evolution,
@@ -31,13 +38,13 @@ from hwnas.search.constraint import rows
 from hwnas.search.gradient import GradientSearch
 from hwnas.search.strategy import check_strategy
 from hwnas.spaces import Architecture, SearchSpace, space
-from hwnas.training import Recipe, load_data
+from hwnas.training import Recipe
 
 FINALISTS = 3
 EXTRA_ROUNDS = 2
 GRADIENT_STEPS = 400
 RELAXATION_SHARE = 0.65
-"""Judges whose values are accuracies; those of the others are scores."""
+"""Share of a gradient search's time for training the shared weights and the choices."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class SearchRequest:
     estimators: tuple[str, ...]
     data: str
     budget_s: float
-    epochs: int
+    training: TrainingLimits
     final_epochs: int
     baselines: bool
     quantile: float
@@ -76,27 +83,29 @@ class SearchRun:
         for name in request.strategies:
             check_strategy(name)
         self.space: SearchSpace = space(request.space)
-        self.profile = DeviceProfile.open(request.device, on_wait=note)
-        self.predictor = SpacePredictor(
-            LatencyPredictor.load(self.profile.predictor_path),
-            SpaceBags(self.space, self.profile.fusion()),
-        )
+        self.profile = opened(request.device)
+        self.predictor = predictor_of(self.profile, self.space)
         check_here(self.profile, target_of(self.profile), force=request.force)
         self.constraint = LatencyConstraint(self.predictor, request.limit_ms, request.quantile)
         self.constraint.require_feasible(self.space, np.random.default_rng(request.seed))
-        self.data = load_data(request.data, seed=request.seed)
-        if self.data.classes != self.space.classes:
-            raise RequestError(
-                f"data '{self.data.name}' has {self.data.classes} classes, space "
-                f"'{self.space.name}' has {self.space.classes}; use --space "
-                f"{self.space.name.partition(':')[0]}:classes={self.data.classes}"
-            )
-        self.recipe = Recipe(epochs=request.epochs, seed=request.seed)
+        self.data = data_for(self.space, request.data, request.seed)
+        training = request.training
+        self.recipe = Recipe(epochs=training.epochs or request.final_epochs, seed=request.seed)
         setting = Setting(
-            self.data, self.recipe, request.seed, self.space, request.folder / "weights"
+            self.data,
+            self.recipe,
+            request.seed,
+            self.space,
+            request.folder / "weights",
+            training.stopping(),
         )
         judges = [estimator(name, setting) for name in request.estimators]
         self.filters, self.judge = judges[:-1], judges[-1]
+        if self.judge.name != ScratchEstimator.name and (training.macs or training.patience):
+            raise RequestError(
+                f"--train-macs and --patience are for trials that train from scratch; this "
+                f"search's judge, the last of --estimator, is '{self.judge.name}'. Leave them out"
+            )
         make_folder(request.folder)
         self.study = Study(
             self.space,
@@ -108,7 +117,8 @@ class SearchRun:
                 "seed": request.seed,
                 "strategies": list(request.strategies),
                 "estimators": list(request.estimators),
-                "epochs": request.epochs,
+                "epochs": training.epochs,
+                **training.header(),
             },
             resume=request.resume,
         )
@@ -132,8 +142,9 @@ class SearchRun:
         begin = time.monotonic()
         try:
             winner, measured_ms = self._within_limit()
+            references = reference_candidates(self.space) if self.request.baselines else []
             rows_ = self.deployer.deploy(
-                [Candidate("winner", self.space.decode(winner.genotype)), *self._references()]
+                [Candidate("winner", self.space.decode(winner.genotype)), *references]
             )
         except KeyboardInterrupt:
             raise InterruptedWork(
@@ -164,7 +175,7 @@ class SearchRun:
             "seed": self.request.seed,
             "recipe": self.deployer.recipe.to_json(),
             "best": best,
-            "baselines": [self._priced(row) for row in rows_[1:]],
+            "baselines": [priced(row, self.space, self.predictor) for row in rows_[1:]],
             "front": [trial.to_json() for trial in self.study.front()],
             "trials": len(self.study.trials),
             "seconds": round(time.monotonic() - begin, 1),
@@ -233,7 +244,7 @@ class SearchRun:
                 budget_s=budget_s,
                 pool=12,
                 keep=3,
-                prefilter=self._filtered() if name != "gradient" else None,
+                prefilter=pool_filter(self.filters) if name != "gradient" else None,
                 on_trial=on_trial,
             )
             bar.update(1.0)
@@ -268,53 +279,10 @@ class SearchRun:
         return f"{100 * value:.1f} %" if self.judge.name in TRAINED else f"{value:.4g}"
 
     def _judged(self, architecture: Architecture) -> Evaluation:
-        estimate = self.judge.estimate(architecture, Budget(epochs=self.request.epochs))
+        begin = time.perf_counter()
+        try:
+            estimate = self.judge.estimate(architecture, self.request.training.budget())
+        except DivergedError as error:
+            told = {"estimator": self.judge.name, "diverged": True, "reason": str(error)}
+            return Evaluation(math.nan, time.perf_counter() - begin, told)
         return Evaluation(estimate.value, estimate.seconds, estimate.provenance)
-
-    def _filtered(self) -> Callable[[Sequence[Architecture]], list[float]] | None:
-        if not self.filters:
-            return None
-
-        def scores(architectures: Sequence[Architecture]) -> list[float]:
-            return mean_rank(
-                [
-                    [judge.estimate(item, Budget()).value for item in architectures]
-                    for judge in self.filters
-                ]
-            )
-
-        return scores
-
-    def _references(self) -> list[Candidate]:
-        if not self.request.baselines:
-            return []
-        found = [
-            Candidate(name, self.space.decode(genes))
-            for name, genes in self.space.references.items()
-        ]
-        # The other family at the same image size, input and classes.
-        size, classes = max(self.space.image_sizes), self.space.classes
-        small = "-32" if size <= 64 else ""
-        for family in ("mobilenet", "resnet"):
-            if not any(item.name.startswith(family) for item in found):
-                other = space(
-                    f"{family}{small}:image_size={size},classes={classes},"
-                    f"input_channels={self.space.input_channels}"
-                )
-                found += [
-                    Candidate(name, other.decode(genes)) for name, genes in other.references.items()
-                ]
-        return found
-
-    def _priced(self, row: dict[str, Any]) -> dict[str, Any]:
-        genes = self.space.references.get(row["name"])
-        if genes is None:
-            return {**row, "predicted_ms": None, "low_ms": None, "high_ms": None}
-        genotype = rows([genes])
-        low, high = self.predictor.bounds_ms(genotype, 0.95)
-        return {
-            **row,
-            "predicted_ms": float(self.predictor.predict_ms(genotype)[0]),
-            "low_ms": float(low[0]),
-            "high_ms": float(high[0]),
-        }

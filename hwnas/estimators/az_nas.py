@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from scipy.stats import rankdata
@@ -161,6 +161,33 @@ def log_ranks(components: Sequence[Components]) -> list[float]:
     return [
         math.fsum(math.log(rank / len(components)) for rank in own)
         for own in zip(*ranks, strict=True)
+    ]
+
+
+def pool_scores(provenances: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The score of each network of a pool, from the components that its estimate tells.
+
+    Unlike the values of the estimates, these do not depend on the order in which
+    they were made, nor on whether a run was cut off between them.
+
+    Args:
+        provenances: Of the estimates of an :class:`AzNasScore`.
+
+    Returns:
+        As :func:`log_ranks`; minus infinity where no weight reaches the output, NaN where an
+        estimate failed and has no components.
+    """
+    told = [
+        None
+        if not own.keys() >= set(Components._fields)
+        else Components(*(-math.inf if own[f] is None else own[f] for f in Components._fields))
+        for own in provenances
+    ]
+    ranked = iter(log_ranks([own for own in told if own is not None]))
+    values = [math.nan if own is None else next(ranked) for own in told]
+    return [
+        -math.inf if own is not None and not math.isfinite(own.expressivity) else value
+        for own, value in zip(told, values, strict=True)
     ]
 
 

@@ -12,16 +12,22 @@ from hwnas.spaces.architecture import Architecture
 class Budget:
     """What one estimate may cost; ``None`` leaves it to the estimator.
 
+    With several, a training ends with the first that is used up.
+
     Args:
         epochs: Passes over the training images.
         seconds: Time.
+        macs: Multiply-accumulates of training: forward and backward pass count as three
+            times the architecture's own for each image seen, so that architectures
+            of different size are trained for equal compute. Validation does not count.
 
     Raises:
-        SpecError: A value is not positive.
+        SpecError: A value is not positive, or ``macs`` not finite.
     """
 
     epochs: int | None = None
     seconds: float | None = None
+    macs: float | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -29,6 +35,8 @@ class Budget:
             raise SpecError(f"budget: epochs must be at least 1, received {self.epochs}")
         if self.seconds is not None and not self.seconds > 0:
             raise SpecError(f"budget: seconds must be more than 0, received {self.seconds}")
+        if self.macs is not None and not 0 < self.macs < math.inf:
+            raise SpecError(f"budget: macs must be more than 0 and finite, received {self.macs}")
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from hwnas.nets.network import Network
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.layers import Activation, BatchNorm, Conv2d, Layer, Linear
 from hwnas.spaces.token_layers import PatchConv2d, TokenLinear
+from hwnas.training.evaluation import check_fit
 from hwnas.training.images import ImageData
-from hwnas.training.loop import check_fit
 
 BATCH_SIZE = 64
 
@@ -130,6 +130,29 @@ def distinct_images(data: ImageData, count: int, seed: int) -> list[int]:
     return list(seen.values())
 
 
+def image_batch(
+    data: ImageData, architecture: Architecture, count: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Different training images in the shape that an architecture takes, and their labels.
+
+    Args:
+        data: The images.
+        architecture: What takes them.
+        count: How many; fewer where there are not as many different ones.
+        seed: Seed of the draw.
+
+    Returns:
+        float32 ``(N, C, H, W)`` and int64 ``(N,)``.
+
+    Raises:
+        DataError: The images cannot be given to the architecture.
+    """
+    channels, height, width = architecture.input_shape
+    index = distinct_images(data, count, seed)
+    images = data.tensor("train", (height, width), channels)[index]
+    return images, data.labels("train")[index]
+
+
 class BatchScore:
     """A score of a new network of each architecture on one batch of training images.
 
@@ -170,14 +193,12 @@ class BatchScore:
         start = time.perf_counter()
         network = Network(architecture, seed=self.seed)
         check_fit(network, self.data)
-        channels, height, width = architecture.input_shape
-        index = distinct_images(self.data, self.batch_size, self.seed)
-        images = self.data.tensor("train", (height, width), channels)[index]
-        value = self.score(network, images, self.data.labels("train")[index])
+        images, labels = image_batch(self.data, architecture, self.batch_size, self.seed)
+        value = self.score(network, images, labels)
         provenance = {
             "estimator": self.name,
             "data": self.data.name,
             "seed": self.seed,
-            "images": len(index),
+            "images": len(images),
         }
         return Estimate(value, time.perf_counter() - start, provenance)

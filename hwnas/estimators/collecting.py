@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]  # public, says its documentation
 
 from hwnas.errors import DivergedError, RequestError
+from hwnas.estimators.az_nas import AzNasScore, pool_scores
 from hwnas.estimators.base import AccuracyEstimator, Budget, Estimate
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.space import SearchSpace
@@ -129,7 +131,9 @@ def collect(
         on_step: Told how many estimates there are, and of how many.
 
     Returns:
-        By name, the estimates in the order of the sample. A training that diverged has NaN.
+        By name, the estimates in the order of the sample. A training that diverged has NaN,
+        and so has a score whose eigenvalues or arithmetic failed on an architecture; the
+        reason is in the provenance.
     """
     there = {record.key: record for record in known}
     total, done = len(sample) * len(judges), 0
@@ -147,12 +151,29 @@ def collect(
     return found
 
 
+def pool_values(name: str, records: Sequence[Record]) -> list[float]:
+    """The values of one estimator on a pool of architectures, ``(n,)``.
+
+    Those of the records, but for AZ-NAS, whose score is a rank in the pool: it is
+    ranked in this one, not in what a run happened to have seen before.
+
+    Args:
+        name: The estimator.
+        records: Its estimates.
+    """
+    if name == AzNasScore.name:
+        return pool_scores([record.provenance for record in records])
+    return [record.value for record in records]
+
+
 def _made(name: str, judge: AccuracyEstimator, budget: Budget, item: Sampled) -> Record:
     begin = time.perf_counter()
     try:
         estimate = judge.estimate(item.architecture, budget)
-    except DivergedError as error:
-        estimate = Estimate(math.nan, time.perf_counter() - begin, {"reason": str(error)})
+    # Of one architecture; whatever is wrong with the request would be so with all others.
+    except (DivergedError, ArithmeticError, LinAlgError) as error:
+        reason = {"estimator": name, "reason": f"{error}" or type(error).__name__}
+        estimate = Estimate(math.nan, time.perf_counter() - begin, reason)
     return Record(
         name,
         item.architecture.digest,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hwnas.estimators.base import Budget, Estimate
-from hwnas.estimators.batch_score import distinct_images
+from hwnas.estimators.batch_score import image_batch
 from hwnas.nets.layers import Statistics, apply_layer
 from hwnas.nets.network import Network
 from hwnas.nets.parameters import channels_last
@@ -85,10 +85,6 @@ class NaswotScore:
         self.seed = seed
         self.batch_size = batch_size
 
-    def batch(self) -> list[int]:
-        """Indices of the training images that are used, without those that repeat another."""
-        return distinct_images(self.data, self.batch_size, self.seed)
-
     def estimate(self, architecture: Architecture, budget: Budget) -> Estimate:
         """The score of one architecture, see :func:`naswot`; the budget does not matter.
 
@@ -100,14 +96,12 @@ class NaswotScore:
             DataError: The images cannot be given to the architecture.
         """
         start = time.perf_counter()
-        channels, height, width = architecture.input_shape
-        index = self.batch()
-        images = self.data.tensor("train", (height, width), channels)[index]
+        images, _ = image_batch(self.data, architecture, self.batch_size, self.seed)
         value = naswot(Network(architecture, seed=self.seed), images)
         provenance = {
             "estimator": self.name,
             "data": self.data.name,
             "seed": self.seed,
-            "images": len(index),
+            "images": len(images),
         }
         return Estimate(value, time.perf_counter() - start, provenance)

@@ -27,7 +27,7 @@ class OneEpochEstimator:
 
         Args:
             architecture: What to train.
-            budget: Its seconds end the epoch early; its epochs do not count.
+            budget: Its seconds end the epoch early; its epochs and MACs do not count.
 
         Raises:
             DataError: The data do not fit the architecture.

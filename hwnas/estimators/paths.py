@@ -151,7 +151,8 @@ class PathTrainer:
 
         Raises:
             StorageError: The file cannot be read.
-            RequestError: It is of another seed, whose weights saw what is held out here.
+            RequestError: It is of another seed, whose weights saw what is held out here, or
+                of another space.
         """
         state = load_state(path)
         if state["seed"] != self.seed:
@@ -159,7 +160,14 @@ class PathTrainer:
                 f"'{path}' has shared weights of seed {state['seed']}, this search has seed "
                 f"{self.seed}; give another --run folder"
             )
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        try:
+            self.network.load_state_dict(state["network"])
+            self._optimiser.load_state_dict(state["optimiser"])
+        # What torch raises for weights of other names or shapes.
+        except (RuntimeError, ValueError) as error:
+            raise RequestError(
+                f"'{path}' has shared weights of another space; give the space that they were "
+                "trained in, or another --run folder"
+            ) from error
         self._generator.set_state(state["generator"])
         self._step = int(state["step"])

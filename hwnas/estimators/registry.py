@@ -23,6 +23,7 @@ from hwnas.estimators.synflow import SynflowScore
 from hwnas.estimators.zen import ZenScore
 from hwnas.estimators.zico import ZicoScore
 from hwnas.spaces.space import SearchSpace
+from hwnas.training.curve import EarlyStopping
 from hwnas.training.images import ImageData
 from hwnas.training.recipe import Recipe
 
@@ -38,6 +39,7 @@ class Setting:
         space: Where the architectures come from, for those that share weights over it.
         folder: Where weights are kept, so that an interrupted run goes on from them; each
             estimator that keeps any has a folder of its name there.
+        stopping: When trainings from scratch end early; ``None`` for never.
     """
 
     data: ImageData
@@ -45,6 +47,7 @@ class Setting:
     seed: int
     space: SearchSpace | None = None
     folder: Path | None = None
+    stopping: EarlyStopping | None = None
 
     def folder_of(self, name: str) -> Path | None:
         """The folder of one estimator, if anything is to be kept."""
@@ -71,7 +74,9 @@ def _supernet(own: Setting, mode: str, name: str) -> SupernetEstimator:
 
 
 ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {
-    "scratch": lambda own: ScratchEstimator(own.data, own.recipe),
+    "scratch": lambda own: ScratchEstimator(
+        own.data, own.recipe, folder=own.folder_of("scratch"), stopping=own.stopping
+    ),
     "inherit": lambda own: InheritEstimator(own.data, own.recipe, own.folder_of("inherit")),
     "synflow": lambda own: SynflowScore(seed=own.seed),
     "naswot": lambda own: NaswotScore(own.data, seed=own.seed),

@@ -1,10 +1,8 @@
 """Scores that rank architectures without training, and the rank that combines them."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from hwnas.errors import SpecError
 from hwnas.estimators.az_nas import AzNasScore, az_nas, log_ranks
@@ -14,6 +12,7 @@ from hwnas.estimators.gradsign import GradSignScore, gradsign
 from hwnas.estimators.grasp import GraspScore, grasp
 from hwnas.estimators.jacob_cov import JacobCovScore, jacob_cov
 from hwnas.estimators.naswot import NaswotScore, naswot
+from hwnas.estimators.ranking import score_ranks
 from hwnas.estimators.size import MacsScore, ParametersScore
 from hwnas.estimators.snip import SnipScore, snip
 from hwnas.estimators.synflow import SynflowScore, synflow
@@ -55,7 +54,8 @@ def mean_rank(scores: Sequence[Sequence[float]]) -> list[float]:
 
     Args:
         scores: Per score, its value for every architecture of the pool; higher
-            is better. NaN ranks below all else.
+            is better. What is not finite is no answer and ranks below all else, as in
+            :func:`hwnas.estimators.ranking.score_ranks`.
 
     Returns:
         Per architecture its mean rank, from 1 for the worst to the size of the
@@ -70,12 +70,4 @@ def mean_rank(scores: Sequence[Sequence[float]]) -> list[float]:
             "mean rank: scores must be of one pool; received "
             + (f"pools of {', '.join(map(str, sorted(sizes)))}" if sizes else "none")
         )
-    return [float(rank) for rank in np.mean([_ranks(values) for values in scores], axis=0)]
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    missing = sum(map(math.isnan, values))
-    ranks = iter(rankdata([value for value in values if not math.isnan(value)]))
-    return [
-        (missing + 1) / 2 if math.isnan(value) else missing + float(next(ranks)) for value in values
-    ]
+    return [float(rank) for rank in np.mean([score_ranks(values) for values in scores], axis=0)]

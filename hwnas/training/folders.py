@@ -118,6 +118,9 @@ def _fill(listings: dict[str, Listing], folder: Path, seed: int) -> dict[str, Li
 def _open(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
+            # Of floating point, such as a TIFF may have; the conversion would make them 0.
+            if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+                raise DataError(f"'{path}' has pixels that are not finite; remove it")
             return image.convert("RGB")
     except (
         UnidentifiedImageError,

@@ -77,6 +77,8 @@ def _part(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     images, labels = arrays
     if len(images) != len(labels):
         raise DataError(f"data '{folder}': {len(images)} {part} images have {len(labels)} labels")
+    if not images.size:
+        raise DataError(f"data '{folder}': there are no {part} images; every part needs some")
     return images[:, None], labels
 
 

@@ -44,7 +44,8 @@ class ImageData:
     Raises:
         DataError: A split is empty, of another shape than the others, has as
             many labels as images not, has a label out of range, or pixels that
-            are not finite; or there are fewer than two classes.
+            are not finite; there are fewer than two classes, or only images of one in the
+            train or validation split.
     """
 
     name: str
@@ -67,6 +68,15 @@ class ImageData:
             raise DataError(f"{where}: {self.classes} classes have {len(self.class_names)} names")
         for part in SPLITS:
             self._check(f"{where}, {part} split", *self.split(part))
+        # The test images are only reported on, and a user may want those of one class.
+        for part in ("train", "validation"):
+            labels = self.split(part).labels
+            if labels.min() == labels.max():
+                raise DataError(
+                    f"{where}, {part} split: all images are of one class, "
+                    f"'{self.class_names[int(labels[0])]}'; there is nothing to tell apart. Give "
+                    "images of at least two classes"
+                )
 
     def _check(self, where: str, images: Pixels, labels: NDArray[np.int64]) -> None:
         if images.dtype not in (np.uint8, np.float32) or images.ndim != 4:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,112 +11,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwnas.errors import DataError, DivergedError, RequestError
+from hwnas.errors import DivergedError, RequestError
 from hwnas.nets.network import Network
 from hwnas.nets.parameters import channels_last
 from hwnas.training.batches import batch_indices, shifted
 from hwnas.training.checkpoint import load_state, save_state
+from hwnas.training.curve import EarlyStopping, Epoch, TrainingResult, best_of
+from hwnas.training.evaluation import check_fit, evaluate, split_tensor
+from hwnas.training.horizon import Horizon
 from hwnas.training.images import ImageData
 from hwnas.training.recipe import Recipe
 
-__all__ = ["Epoch", "Recipe", "TrainingResult", "evaluate", "train"]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training images gave.
-
-    Args:
-        epoch: Its number, from 1.
-        loss: Mean training loss, with label smoothing.
-        accuracy: Share of the validation images that are classified right.
-        seconds: Time of the pass and its validation.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training gave.
-
-    Args:
-        accuracy: Share of the validation images that are classified right, at the end.
-        test_accuracy: The same for the test images; ``None`` where they were not to be seen.
-        curve: The epochs, first to last; the last may be a part of one.
-        epochs: Passes over the training images, a fraction where the time was up within one.
-        seconds: Time of all epochs, over all calls if the training was resumed.
-    """
-
-    accuracy: float
-    test_accuracy: float | None
-    curve: tuple[Epoch, ...]
-    epochs: float
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The result as plain values."""
-        return asdict(self)
-
-
-def check_fit(network: Network, data: ImageData) -> None:
-    """Refuse data whose classes are not those of the network.
-
-    Raises:
-        DataError: The numbers of classes differ.
-    """
-    outputs = network.architecture.output_shape
-    if outputs != (data.classes,):
-        raise DataError(
-            f"data '{data.name}' has {data.classes} classes, but the network gives {outputs}; use "
-            f"a space with classes={data.classes}"
-        )
-
-
-def split_tensor(network: Network, data: ImageData, part: str) -> Tensor:
-    """Images of a split in the shape that the network takes, on the network's device."""
-    channels, height, width = network.architecture.input_shape
-    return data.tensor(part, (height, width), channels).to(_device(network))
-
-
-def _device(network: Network) -> torch.device:
-    return next(network.parameters()).device
-
-
-@torch.no_grad()
-def evaluate(
-    network: Network, data: ImageData, split: str = "validation", batch_size: int = 256
-) -> float:
-    """Share of the images of a split that the network classifies right.
-
-    Args:
-        network: Evaluated with its running statistics; its mode is put back.
-        data: The images.
-        split: ``"train"``, ``"validation"`` or ``"test"``.
-        batch_size: Images at a time.
-
-    Raises:
-        DataError: The data do not fit the network.
-    """
-    check_fit(network, data)
-    images = split_tensor(network, data, split)
-    labels = data.labels(split).to(images.device)
-    layout = channels_last(network)
-    mode = network.training
-    network.eval()
-    try:
-        right = sum(
-            int((network(batch.contiguous(memory_format=layout)).argmax(1) == target).sum().item())
-            for batch, target in zip(
-                images.split(batch_size), labels.split(batch_size), strict=True
-            )
-        )
-    finally:
-        network.train(mode)
-    return right / len(labels)
+__all__ = [
+    "EarlyStopping",
+    "Epoch",
+    "Recipe",
+    "TrainingResult",
+    "check_fit",
+    "evaluate",
+    "optimiser",
+    "split_tensor",
+    "train",
+]
 
 
 def train(
@@ -125,6 +41,8 @@ def train(
     recipe: Recipe,
     *,
     budget_s: float | None = None,
+    budget_macs: float | None = None,
+    stopping: EarlyStopping | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: Path | None = None,
     test: bool = True,
@@ -138,6 +56,11 @@ def train(
         budget_s: Stop after so many seconds, if that is earlier than the
             recipe's epochs. The learning rate then falls with the time, so
             that it is low when the time is up. At least one step is made.
+        budget_macs: Make no step beyond so many multiply-accumulates (see
+            :func:`hwnas.training.curve.training_macs`), but one at least, if that is
+            earlier than the recipe's epochs. The learning rate falls to the last step.
+        stopping: When to end because the accuracy no longer rises; the schedule is
+            then left before its end. The weights of the best epoch are given back.
         on_epoch: Called after each epoch.
         checkpoint: A file that is written after each epoch, and from which an
             interrupted training goes on as if it had not been interrupted.
@@ -146,59 +69,80 @@ def train(
 
     Raises:
         DataError: The data do not fit the network.
-        DivergedError: The loss did not stay finite.
-        RequestError: The checkpoint is of another network, recipe or data set.
+        DivergedError: The loss or an output did not stay finite; it has the curve so far.
+        RequestError: The checkpoint is of another network, recipe, budget or data set.
         StorageError: The checkpoint cannot be written or read.
     """
     check_fit(network, data)
-    run = _Run(network, data, recipe, budget_s)
+    run = _Run(network, data, recipe, budget_s, budget_macs, stopping)
     if checkpoint is not None and checkpoint.exists():
         run.restore(checkpoint)
-    while not run.finished:
-        run.epoch()
-        if checkpoint is not None:
-            save_state(checkpoint, run.state())
-        if on_epoch is not None:
-            on_epoch(run.curve[-1])
-    network.eval()
-    return TrainingResult(
-        run.curve[-1].accuracy,
-        evaluate(network, data, "test") if test else None,
-        tuple(run.curve),
-        run.steps / run.steps_per_epoch,
-        sum(epoch.seconds for epoch in run.curve),
-    )
+    try:
+        while (ended_by := run.ended_by) is None:
+            run.epoch()
+            if checkpoint is not None:
+                save_state(checkpoint, run.state())
+            if on_epoch is not None:
+                on_epoch(run.curve[-1])
+    except DivergedError as error:
+        raise DivergedError(
+            str(error), [epoch.accuracy for epoch in run.curve], run.seconds
+        ) from error
+    return run.result(ended_by, test)
 
 
 class _Run:
     """A training in progress."""
 
     def __init__(
-        self, network: Network, data: ImageData, recipe: Recipe, budget_s: float | None
+        self,
+        network: Network,
+        data: ImageData,
+        recipe: Recipe,
+        budget_s: float | None,
+        budget_macs: float | None,
+        stopping: EarlyStopping | None,
     ) -> None:
         self.layout = channels_last(network)
         self.network = network
         self.data, self.recipe, self.budget_s = data, recipe, budget_s
+        self.budget_macs, self.stopping = budget_macs, stopping
         self.images = split_tensor(network, data, "train")
         self.labels = data.labels("train").to(self.images.device)
-        self.steps_per_epoch = -(-len(self.labels) // recipe.batch_size)
+        self.horizon = Horizon(
+            len(self.labels),
+            recipe.batch_size,
+            recipe.epochs,
+            budget_macs,
+            network.architecture.macs,
+        )
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.optimiser = optimiser(network, recipe)
         self.curve: list[Epoch] = []
         self.steps = 0
+        self.best: dict[str, Tensor] | None = None
 
     @property
-    def finished(self) -> bool:
-        return len(self.curve) >= self.recipe.epochs or (
-            self.budget_s is not None and self.steps > 0 and self._spent(0.0) >= 1
-        )
+    def seconds(self) -> float:
+        """Time of the finished epochs."""
+        return sum(epoch.seconds for epoch in self.curve)
+
+    @property
+    def ended_by(self) -> str | None:
+        """What ended the training; ``None`` before its end."""
+        if self.steps >= self.horizon.steps:
+            return "macs" if self.horizon.cut else "epochs"
+        if self.steps > 0 and self._spent(0.0) >= 1:
+            return "seconds"
+        if self.stopping is not None and self.stopping.is_over(self.curve):
+            return "patience"
+        return None
 
     def _spent(self, seconds: float) -> float:
         """Share of the time that is used up, ``seconds`` into the current epoch."""
         if self.budget_s is None:
             return 0.0
-        past = sum(epoch.seconds for epoch in self.curve)
-        return (past + seconds) / self.budget_s if self.budget_s > 0 else 1.0
+        return (self.seconds + seconds) / self.budget_s if self.budget_s > 0 else 1.0
 
     def epoch(self) -> None:
         start = time.perf_counter()
@@ -206,15 +150,32 @@ class _Run:
         total, seen = 0.0, 0
         for index in batch_indices(len(self.labels), self.recipe.batch_size, self.generator):
             spent = self._spent(time.perf_counter() - start)
-            if spent >= 1 and self.steps > 0:
+            if seen and (spent >= 1 or self.steps >= self.horizon.steps):
                 break
-            done = self.steps / (self.steps_per_epoch * self.recipe.epochs)
-            loss = self._step(index, max(done, spent))
+            loss = self._step(index, max(self.steps / self.horizon.steps, spent))
             total, seen = total + loss * len(index), seen + len(index)
         accuracy = evaluate(self.network, self.data)
         number = len(self.curve) + 1
-        mean = total / seen if seen else math.nan
-        self.curve.append(Epoch(number, mean, accuracy, time.perf_counter() - start))
+        self.curve.append(Epoch(number, total / seen, accuracy, time.perf_counter() - start))
+        if self.stopping is not None and best_of(self.curve).epoch == number:
+            self.best = {name: own.clone() for name, own in self.network.state_dict().items()}
+
+    def result(self, ended_by: str, test: bool) -> TrainingResult:
+        last = self.curve[-1]
+        if self.best is not None:
+            self.network.load_state_dict(self.best)
+            last = best_of(self.curve)
+        self.network.eval()
+        return TrainingResult(
+            accuracy=last.accuracy,
+            test_accuracy=evaluate(self.network, self.data, "test") if test else None,
+            curve=tuple(self.curve),
+            epochs=self.steps / self.horizon.steps_per_epoch,
+            seconds=self.seconds,
+            macs=self.horizon.macs(self.steps),
+            best_epoch=last.epoch,
+            ended_by=ended_by,
+        )
 
     def _step(self, index: Tensor, progress: float) -> float:
         for group in self.optimiser.param_groups:
@@ -245,6 +206,9 @@ class _Run:
             "recipe": self.recipe.to_json(),
             "data": self.data.name,
             "images": self.data.digest,
+            "budget_s": self.budget_s,
+            "budget_macs": self.budget_macs,
+            "stopping": None if self.stopping is None else asdict(self.stopping),
         }
 
     def state(self) -> dict[str, Any]:
@@ -255,6 +219,7 @@ class _Run:
             "generator": self.generator.get_state(),
             "curve": [asdict(epoch) for epoch in self.curve],
             "steps": self.steps,
+            "best": self.best,
         }
 
     def restore(self, path: Path) -> None:
@@ -271,6 +236,7 @@ class _Run:
         self.generator.set_state(state["generator"])
         self.curve = [Epoch(**epoch) for epoch in state["curve"]]
         self.steps = state["steps"]
+        self.best = state.get("best")
 
 
 def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:

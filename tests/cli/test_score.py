@@ -14,14 +14,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hwnas.estimators import ESTIMATORS, Estimate, InheritEstimator, ScratchEstimator
+from hwnas.estimators import (
+    ESTIMATORS,
+    Estimate,
+    InheritEstimator,
+    ScratchEstimator,
+    mean_rank,
+    rank_statistics,
+    scratch,
+)
+from hwnas.spaces import space
 
 SPACE = "micro:image_size=16"
 ALWAYS = {"macs", "parameters", "one-epoch"}
 
 
 def words(run=None, n=8, estimators="synflow", **more):
-    options = {"space": SPACE, "n": n, "estimators": estimators, "epochs": 1} | more
+    options = {"space": SPACE, "n": n, "estimators": estimators}
+    options |= more if "train-macs" in more else {"epochs": 1} | more
     if run is not None:
         options["run"] = run
     return ["score", *(w for k, v in options.items() for w in (f"--{k}", v))]
@@ -218,6 +228,131 @@ def test_a_learned_predictor_is_judged_on_what_it_did_not_see(hwnas, pretended):
     assert rows["learned"]["seconds_per_architecture"] < 0.5
 
 
+def test_a_combination_is_a_row_that_costs_its_parts_once(hwnas, tmp_path, pretended):
+    asked = "macs+scratch,one-epoch+macs,synflow+macs+one-epoch"
+    done = hwnas(*words(tmp_path / "run", n=20, estimators=asked), "--json")
+    assert done.code == 0, done.err
+    rows = {row["estimator"]: row for row in done.json["scores"]}
+    assert set(rows) == ALWAYS | {"synflow", "scratch", *asked.split(",")}
+    # Parts are in several combinations and computed once.
+    made = [(own["estimator"], own["architecture"]) for own in estimates(tmp_path / "run")]
+    assert len(made) == len(set(made)) == 20 * 6
+    cost = {name: row["seconds_per_architecture"] for name, row in rows.items()}
+    parts = cost["synflow"] + cost["macs"] + cost["one-epoch"]
+    assert cost["synflow+macs+one-epoch"] == pytest.approx(parts)
+    values = {
+        name: [own["value"] for own in estimates(tmp_path / "run") if own["estimator"] == name]
+        for name in ("macs", "scratch", "reference:scratch")
+    }
+    pool = rank_statistics(
+        mean_rank([values["macs"], values["scratch"]]), values["reference:scratch"]
+    )
+    assert rows["macs+scratch"]["kendall"] == pytest.approx(pool.kendall)
+    # From the journal, where minus infinity is nothing, comes the same.
+    again = hwnas(*words(tmp_path / "run", n=20, estimators=asked), "--resume", "--json")
+    assert again.json["scores"] == done.json["scores"]
+
+
+def test_a_learned_predictor_in_a_combination_costs_what_it_is_shown_once(hwnas, pretended):
+    done = hwnas(*words(n=16, estimators="learned-early+one-epoch,learned,scratch"), "--json")
+    assert done.code == 0, done.err
+    cost = {row["estimator"]: row["seconds_per_architecture"] for row in done.json["scores"]}
+    assert cost["learned-early+one-epoch"] == pytest.approx(cost["learned-early"])
+    # Not shown to a predictor that is to save trainings.
+    assert cost["learned"] < 0.5
+
+
+@pytest.fixture
+def few_images(tmp_path):
+    """A folder of ten classes by brightness, six training images each."""
+    rng = np.random.default_rng(0)
+    for label in range(10):
+        folder = tmp_path / f"images/{label}"
+        folder.mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(0, 60, (12, 12)).astype(np.uint8) + 19 * label
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    return tmp_path / "images"
+
+
+def test_trainings_end_at_equal_operations(hwnas, tmp_path, few_images):
+    run, macs = tmp_path / "run", 3e7
+    more = {"estimators": "macs", "data": few_images}
+    done = hwnas(*words(run, **more, **{"train-macs": macs}), "--json")
+    assert done.code == 0, done.err
+    assert done.json["training"] == {"macs": macs}
+    told = [own for own in estimates(run) if own["estimator"] == "reference:scratch"]
+    assert len(told) == 8
+    for own in told:
+        architecture, found = space(SPACE).decode(own["genotype"]), own["provenance"]
+        # Sixty training images are two steps of thirty.
+        assert found["ended_by"] == "macs" and found["macs"] <= macs
+        assert found["macs"] + 3 * architecture.macs * 30 > macs
+    assert len({own["provenance"]["recipe"]["epochs"] for own in told}) > 1
+    refused = hwnas(*words(run, **more, **{"train-macs": 2 * macs}), "--resume")
+    assert refused.code == 2 and "training differ" in refused.err
+
+
+def test_a_run_goes_on_within_a_training(hwnas, tmp_path, few_images, monkeypatch):
+    run = tmp_path / "run"
+    more = {
+        "data": few_images,
+        "estimators": "macs",
+        "epochs": 3,
+        "patience": 2,
+        "train-time": "5m",
+    }
+    whole = hwnas(*words(tmp_path / "whole", **more), "--json")
+    real, epochs = scratch.train, []
+
+    def train(*args, on_epoch, **keywords):
+        def count(epoch):
+            on_epoch(epoch)
+            epochs.append(epoch.epoch)
+            # In the second reference training; each has one epoch of one-epoch before it.
+            if len(epochs) == 1 + 3 + 1 + 2:
+                raise KeyboardInterrupt
+
+        return real(*args, on_epoch=count, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scratch, "train", train)
+        cut = hwnas(*words(run, **more))
+    assert cut.code == 1 and "--resume" in cut.err
+    assert len(list((run / "weights/scratch").iterdir())) == 1
+    epochs.clear()
+    monkeypatch.setattr(scratch, "train", train)
+    epochs.extend([0] * 1000)
+    done = hwnas(*words(run, **more), "--resume", "--json")
+    assert done.code == 0, done.err
+    assert epochs[1000] == 3
+    assert list((run / "weights/scratch").iterdir()) == []
+    assert [without_times(row) for row in done.json["scores"]] == [
+        without_times(row) for row in whole.json["scores"]
+    ]
+
+
+def test_an_estimator_that_fails_on_an_architecture_is_missing_there(hwnas, monkeypatch, pretended):
+    class Frail:
+        name = "frail"
+
+        def __init__(self):
+            self.count = 0
+
+        def estimate(self, architecture, budget):
+            self.count += 1
+            if self.count == 3:
+                raise OverflowError("too large")
+            return Estimate(float(architecture.parameters), 0.0, {"estimator": self.name})
+
+    monkeypatch.setitem(ESTIMATORS, "frail", lambda setting: Frail())
+    done = hwnas(*words(n=12, estimators="frail"), "--json")
+    assert done.code == 0, done.err
+    assert next(r for r in done.json["scores"] if r["estimator"] == "frail")["missing"] == 1
+    (said,) = [text for text in done.json["warnings"] if text.startswith("frail: no value")]
+    assert said.endswith("1 of 12 architectures; the first because too large")
+
+
 def test_a_learned_predictor_says_when_trainings_are_too_few(hwnas, monkeypatch, pretended):
     def estimate(self, architecture, budget):
         # One exception among equals is nothing that the others could tell.
@@ -244,6 +379,12 @@ def test_bands_of_a_devices_latency(hwnas, sim, pretended):
     ("changed", "says"),
     [
         ({"estimators": "synflw"}, "did you mean synflow"),
+        ({"estimators": "naswot+synflw"}, "did you mean synflow"),
+        ({"estimators": "naswot+"}, "names with '+' between, each once"),
+        ({"estimators": "naswot+naswot"}, "names with '+' between, each once"),
+        ({"train-time": "soon"}, "such as 90s"),
+        ({"train-macs": 0}, "macs must be more than 0"),
+        ({"train-macs": "inf"}, "macs must be more than 0 and finite"),
         ({"estimators": "learnd"}, "did you mean learned"),
         ({"estimators": ","}, "--estimators takes names with commas"),
         ({"reference": "scrach"}, "no reference named 'scrach'; did you mean scratch"),
@@ -382,6 +523,8 @@ def test_rows_without_an_accuracy_are_left_out_and_counted(hwnas, table):
         (("--accuracy", "accuracy", "--n", "7"), "--n is from 8 to 40"),
         (("--accuracy", "accuracy", "--n", "41"), "received 41"),
         (("--accuracy", "accuracy", "--resume"), "--resume trains, and a table is not"),
+        (("--accuracy", "accuracy", "--epochs", "3"), "--epochs trains, and a table is not"),
+        (("--accuracy", "accuracy", "--patience", "3"), "--patience trains, and a table is not"),
     ],
 )
 def test_wrong_requests_of_a_table(hwnas, table, monkeypatch, more, says):

@@ -134,6 +134,9 @@ def test_measured_finalists_are_not_measured_again(hwnas, fitted, tmp_path, monk
         (1, ("--quantile", "2"), "quantile"),
         (1, ("--strategy", "random,random"), "each once"),
         (1, ("--estimator", ","), "names with commas"),
+        (1, ("--patience", "2", "--estimator", "naswot"), "judge, the last of --estimator"),
+        (1, ("--train-macs", "1e9", "--estimator", "inherit"), "judge, the last of --estimator"),
+        (1, ("--train-time", "soon"), "such as 90s"),
     ],
 )
 def test_wrong_requests_are_refused_before_any_work(hwnas, fitted, tmp_path, limit, more, says):

@@ -6,7 +6,14 @@ import torch
 
 from hwnas.errors import SpecError
 from hwnas.estimators import Budget
-from hwnas.estimators.az_nas import AzNasScore, Components, _folded, az_nas, log_ranks
+from hwnas.estimators.az_nas import (
+    AzNasScore,
+    Components,
+    _folded,
+    az_nas,
+    log_ranks,
+    pool_scores,
+)
 from hwnas.nets import Network
 from hwnas.spaces import space
 from hwnas.spaces.architecture import Architecture
@@ -154,3 +161,23 @@ def test_provenance_of_a_network_that_passes_nothing_on_is_json():
     found = AzNasScore(batch_size=4).estimate(own.decode([0] * own.length), Budget())
     assert found.value == -math.inf and found.to_json()["value"] is None
     assert found.provenance["expressivity"] is None and found.provenance["complexity"] > 0
+
+
+def test_a_pool_is_ranked_the_same_in_any_order_and_after_a_cut():
+    own = space("micro:image_size=16")
+    sample = [own.decode(genes) for genes in own.sample(np.random.default_rng(0), 5).tolist()]
+    score = AzNasScore(batch_size=4)
+    told = [score.estimate(item, Budget()).provenance for item in sample]
+    # Another process, which has not seen those before.
+    again = [AzNasScore(batch_size=4).estimate(i, Budget()).provenance for i in sample[::-1]]
+    assert pool_scores(told) == pool_scores(again)[::-1]
+    assert pool_scores(told) == log_ranks([score.components(item) for item in sample])
+
+
+def test_a_pool_with_what_passes_nothing_on_and_what_failed():
+    dead = dict(expressivity=None, progressivity=None, trainability=None, complexity=9.0)
+    alive = dict(expressivity=1.0, progressivity=0.5, trainability=-1.0, complexity=3.0)
+    found = pool_scores([dead, {"reason": "no convergence"}, alive])
+    assert found[0] == -math.inf and math.isnan(found[1])
+    # Of two: best in three, worst in complexity.
+    assert found[2] == pytest.approx(math.log(0.5))

@@ -14,6 +14,8 @@ from hwnas.estimators import Budget, Estimate
         ({"seconds": 0}, "seconds must be more than 0, received 0"),
         ({"seconds": -1.0}, "seconds"),
         ({"seconds": math.nan}, "seconds"),
+        ({"macs": 0}, "macs must be more than 0 and finite, received 0"),
+        ({"macs": math.inf}, "macs"),
     ],
 )
 def test_budgets_that_allow_nothing_are_refused(wrong, says):
@@ -22,7 +24,7 @@ def test_budgets_that_allow_nothing_are_refused(wrong, says):
 
 
 def test_a_budget_may_leave_everything_to_the_estimator():
-    assert Budget() == Budget(epochs=None, seconds=None)
+    assert Budget() == Budget(epochs=None, seconds=None, macs=None)
     assert Budget(epochs=1, seconds=0.1).epochs == 1
 
 

@@ -2,6 +2,7 @@ import json
 import math
 
 import pytest
+import torch
 
 from hwnas.errors import DivergedError, RequestError
 from hwnas.estimators import Budget, Estimate
@@ -112,3 +113,24 @@ def test_a_training_that_diverges_has_no_value_and_is_not_tried_again():
         collect(sample, judges(again), known=known, remember=kept.append)["a"][1].value
     )
     assert again.asked == []
+
+
+@pytest.mark.parametrize("error", [torch.linalg.LinAlgError("no convergence"), OverflowError()])
+def test_a_score_that_fails_on_one_architecture_is_missing_there(error):
+    def fail(count):
+        if count == 2:
+            raise error
+
+    found = collect(
+        distinct_sample(MICRO, 3, 0), judges(Counting("a", fail)), remember=lambda _: None
+    )["a"]
+    assert [math.isnan(record.value) for record in found] == [False, True, False]
+    assert found[1].provenance["reason"] in ("no convergence", "OverflowError")
+
+
+def test_a_wrong_request_is_not_taken_for_a_missing_value():
+    def fail(count):
+        raise RequestError("of another space")
+
+    with pytest.raises(RequestError, match="another space"):
+        collect(distinct_sample(MICRO, 3, 0), judges(Counting("a", fail)), remember=print)

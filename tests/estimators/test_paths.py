@@ -106,3 +106,11 @@ def test_weights_of_another_seed_are_refused(data, tmp_path):
     trainer(data, seed=1).save(tmp_path / "weights")
     with pytest.raises(RequestError, match="seed 1, this search has seed 0"):
         trainer(data).load(tmp_path / "weights")
+
+
+def test_weights_of_another_space_are_refused(data, tmp_path):
+    path = tmp_path / "state.pt"
+    trainer(data).save(path)
+    other = PathTrainer(space("mobilenetv1-32:classes=2,image_size=16"), data, total_steps=8)
+    with pytest.raises(RequestError, match="shared weights of another space"):
+        other.load(path)

@@ -38,9 +38,14 @@ from hwnas.spaces.layers import GlobalAveragePool
 from hwnas.spaces.registry import SPACES
 
 
-def test_mean_rank_puts_nan_below_all():
+def test_mean_rank_puts_what_is_not_finite_below_all():
     found = mean_rank([[1.0, 3.0, math.nan, 3.0], [-math.inf, 5.0, 1.0, math.nan]])
-    assert found == [2.0, 3.75, 2.0, 2.25]
+    assert found == [1.75, 3.75, 2.0, 2.5]
+
+
+def test_mean_rank_survives_a_journal_in_which_minus_infinity_is_nothing():
+    kept, read = [-math.inf, 2.0, math.nan, 1.0], [math.nan, 2.0, math.nan, 1.0]
+    assert mean_rank([kept, [1.0, 2.0, 3.0, 4.0]]) == mean_rank([read, [1.0, 2.0, 3.0, 4.0]])
 
 
 def test_one_score_keeps_its_order_and_its_scale_does_not_matter():

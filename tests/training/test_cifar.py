@@ -113,3 +113,15 @@ def test_a_pickle_cannot_change_the_reader(tmp_path):
 def test_images_can_be_written_to(tmp_path):
     # torch warns of arrays that cannot.
     assert read_batch(write(tmp_path / "batch", batch())).images.flags.writeable
+
+
+def test_images_of_one_class_and_empty_batches_are_refused(tmp_path):
+    same = batch() | {b"labels": [4] * 20}
+    for name in NAMES:
+        write(tmp_path / name, same)
+    with pytest.raises(DataError, match="all images are of one class, 'deer'"):
+        load_data(tmp_path)
+    for name in NAMES:
+        write(tmp_path / name, batch(count=0), protocol=4)
+    with pytest.raises(DataError, match="there are no images; every split needs some"):
+        load_data(tmp_path)

@@ -56,3 +56,34 @@ def test_bad_folders_are_refused(tmp_path):
     write(tmp_path / "other" / "test", colours={"green": (0, 1, 0)})
     with pytest.raises(DataError, match="'green' has no training images"):
         load_data(tmp_path / "other")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_not_finite_are_refused(tmp_path, value):
+    write(tmp_path, ending="tiff")
+    pixels = np.full((4, 6), 7, np.float32)
+    Image.fromarray(pixels).save(tmp_path / "red" / "0.tiff")
+    assert load_data(tmp_path).channels == 3
+    pixels[1, 2] = value
+    Image.fromarray(pixels).save(tmp_path / "red" / "0.tiff")
+    with pytest.raises(DataError, match="0.tiff' has pixels that are not finite"):
+        load_data(tmp_path)
+
+
+def test_a_split_of_one_class_and_an_empty_one_are_refused(tmp_path):
+    for part in ("train", "val", "test"):
+        write(tmp_path / "same" / part, 4)
+    for path in (tmp_path / "same/val/red").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="validation split: all images are of one class, 'blue'"):
+        load_data(tmp_path / "same")
+    write(tmp_path / "empty" / "train")
+    (tmp_path / "empty" / "val").mkdir()
+    with pytest.raises(DataError, match="nothing is left for validation"):
+        load_data(tmp_path / "empty")
+
+
+def test_images_of_different_sizes_are_brought_to_that_of_the_first(tmp_path):
+    write(tmp_path)
+    Image.new("RGB", (31, 17), (200, 0, 0)).save(tmp_path / "red" / "0.png")
+    assert load_data(tmp_path).train.images.shape[1:] in {(3, 4, 6), (3, 17, 31)}

@@ -76,3 +76,31 @@ def test_arrays_can_be_written_to(tmp_path):
     found = read_idx(tmp_path / "labels", 1)
     # torch warns of arrays that cannot.
     assert found.tolist() == [5, 6] and found.flags.writeable
+
+
+@pytest.mark.parametrize("part", ["train", "t10k"])
+def test_a_part_without_images_is_refused(folder, part):
+    for name, array in (
+        ("images-idx3", np.zeros((0, 6, 5), np.uint8)),
+        ("labels-idx1", np.zeros(0, np.uint8)),
+    ):
+        (folder / f"{part}-{name}-ubyte.gz").unlink(missing_ok=True)
+        (folder / f"{part}-{name}-ubyte").write_bytes(encoded(array))
+    with pytest.raises(DataError, match=f"there are no {part} images"):
+        load_data(folder)
+
+
+def test_images_of_one_class_are_refused(folder):
+    for part, count, ending in (("train", 40, ""), ("t10k", 10, ".gz")):
+        payload = encoded(np.full(count, 3, np.uint8))
+        path = folder / f"{part}-labels-idx1-ubyte{ending}"
+        path.write_bytes(gzip.compress(payload) if ending else payload)
+    with pytest.raises(DataError, match="at least two classes to tell apart, found 1"):
+        load_data(folder)
+
+
+def test_test_images_of_another_size_are_refused(folder):
+    path = folder / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(encoded(np.zeros((10, 7, 5), np.uint8))))
+    with pytest.raises(DataError, match="test split: images of shape .* must have one shape"):
+        load_data(folder)

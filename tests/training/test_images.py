@@ -59,5 +59,15 @@ def test_bad_data_are_refused():
     for message, keywords in cases.items():
         with pytest.raises(DataError, match=message):
             data(**keywords)
+    infinite = Split(np.full((2, 3, 4, 4), np.inf, np.float32), np.array([0, 1]))
+    same = Split(good.images, np.zeros(6, np.int64))
+    more = {
+        "validation split: 2 images have pixels that are not finite": {"validation": infinite},
+        "train split: all images are of one class, '0'": {"train": same},
+        "validation split: all images are of one class": {"validation": same},
+    }
+    for message, keywords in more.items():
+        with pytest.raises(DataError, match=message):
+            data(**keywords)
     with pytest.raises(DataError, match="a split is one of"):
         data().split("dev")
