@@ -136,23 +136,38 @@ class Bar:
         self._progress = progress
         self._task = None if progress is None else progress.add_task(label, total=1.0)
         self._label = label
-        self._said, self._at = -1.0, 0.0
+        self._share, self._said, self._at = 0.0, -1.0, 0.0
 
     def update(self, share: float, label: str | None = None) -> None:
         """Show a share, 0 to 1, and what is being done."""
-        self._label = label or self._label
+        self._share, self._label = share, label or self._label
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=share, description=self._label)
         elif share - self._said >= 0.25 or time.monotonic() - self._at > LINE_S:
             self._said, self._at = share, time.monotonic()
             note(f"{self._label}: {100 * share:.0f} %")
 
+    def say(self, label: str) -> None:
+        """Show what is being done, where the share does not change for long."""
+        self.update(self._share, label)
+
+
+_shown: list[Bar] = []
+"""The bars that are open, innermost last."""
+
+
+def say(text: str) -> None:
+    """Tell the innermost bar what is being done; nobody where none is open."""
+    if _shown:
+        _shown[-1].say(text)
+
 
 @contextmanager
 def progress(label: str) -> Iterator[Bar]:
     """A progress bar with the time left, on standard error."""
     if not messages.is_terminal:
-        yield Bar(None, label)
+        with _open(Bar(None, label)) as shown:
+            yield shown
         return
     with Progress(
         TextColumn("{task.description}"),
@@ -163,4 +178,14 @@ def progress(label: str) -> Iterator[Bar]:
         TimeRemainingColumn(),
         console=messages,
     ) as bar:
-        yield Bar(bar, label)
+        with _open(Bar(bar, label)) as shown:
+            yield shown
+
+
+@contextmanager
+def _open(bar: Bar) -> Iterator[Bar]:
+    _shown.append(bar)
+    try:
+        yield bar
+    finally:
+        _shown.remove(bar)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.cli.common import note, progress
+from hwnas.cli.common import note, progress, say
 from hwnas.cli.run_parts import TrainingLimits, data_for, opened, predictor_of
 from hwnas.errors import InterruptedWork, RequestError, UnknownNameError, WorkError
 from hwnas.estimators import (
@@ -124,6 +124,7 @@ class ScoreRun:
             self.space,
             None if folder is None else folder / "weights",
             self.request.training.stopping(),
+            say,
         )
 
     def _recipe(self, seed: int) -> Recipe:

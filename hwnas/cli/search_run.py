@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.cli.common import Bar, note, progress, target_of
+from hwnas.cli.common import Bar, note, progress, say, target_of
 from hwnas.cli.deploy import Candidate, Deployer
 from hwnas.cli.profile import check_here
 from hwnas.cli.references import priced, reference_candidates
@@ -98,6 +98,7 @@ class SearchRun:
             self.space,
             request.folder / "weights",
             training.stopping(),
+            say,
         )
         judges = [estimator(name, setting) for name in request.estimators]
         self.filters, self.judge = judges[:-1], judges[-1]

@@ -26,6 +26,7 @@ from hwnas.spaces.space import SearchSpace
 from hwnas.training.curve import EarlyStopping
 from hwnas.training.images import ImageData
 from hwnas.training.recipe import Recipe
+from hwnas.training.supernet import SupernetEpoch
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Setting:
         folder: Where weights are kept, so that an interrupted run goes on from them; each
             estimator that keeps any has a folder of its name there.
         stopping: When trainings from scratch end early; ``None`` for never.
+        say: Told, for people, how far weights that are shared by all architectures have
+            been trained, which takes long and happens within the first estimate.
     """
 
     data: ImageData
@@ -48,6 +51,7 @@ class Setting:
     space: SearchSpace | None = None
     folder: Path | None = None
     stopping: EarlyStopping | None = None
+    say: Callable[[str], None] = lambda text: None
 
     def folder_of(self, name: str) -> Path | None:
         """The folder of one estimator, if anything is to be kept."""
@@ -68,9 +72,18 @@ class Setting:
 
 
 def _supernet(own: Setting, mode: str, name: str) -> SupernetEstimator:
-    return SupernetEstimator(
-        own.data, own.recipe, own.space_for(name), mode=mode, folder=own.folder_of(name)
+    def on_epoch(epoch: SupernetEpoch) -> None:
+        own.say(f"{name}: epoch {epoch.epoch} of {found.epochs} ({epoch.phase})")
+
+    found = SupernetEstimator(
+        own.data,
+        own.recipe,
+        own.space_for(name),
+        mode=mode,
+        folder=own.folder_of(name),
+        on_epoch=on_epoch,
     )
+    return found
 
 
 ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {

@@ -52,3 +52,11 @@ def test_sharing_weights_needs_a_space_and_has_its_own_folder(name, data, tmp_pa
 def test_unknown_estimators_are_refused(data):
     with pytest.raises(UnknownNameError, match="did you mean synflow"):
         estimator("synflw", Setting(data, Recipe(), 0))
+
+
+def test_the_training_of_shared_weights_says_how_far_it_is(data):
+    said = []
+    setting = Setting(data, Recipe(epochs=1, batch_size=12), 0, RESNET, say=said.append)
+    own = estimator("supernet", setting)
+    own.estimate(RESNET.decode([0] * RESNET.length), Budget())
+    assert len(said) == own.epochs and said[0].startswith("supernet: epoch 1 of ")
