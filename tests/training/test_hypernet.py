@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import torch
 
 from hwnas.errors import DataError, DivergedError, RequestError, StorageError
+from hwnas.nets.hypernetwork import run_with
 from hwnas.spaces.chain import place
 from hwnas.spaces.space import Choice, SearchSpace, Slot
 from hwnas.training.hypernet import train_hypernetwork
@@ -121,6 +123,23 @@ def test_an_epoch_sees_no_more_images_than_its_steps_take(data, monkeypatch):
     monkeypatch.setattr("hwnas.training.hypernet.functional.cross_entropy", counted)
     train_hypernetwork(TINY, data, replace(RECIPE, epochs=1, epoch_steps=2))
     assert seen == [16, 16] * RECIPE.architectures
+
+
+def test_architectures_spread_from_the_largest_over_the_space(data, monkeypatch):
+    drawn = []
+    run = run_with
+
+    def watched(architecture, weights, images):
+        drawn.append(architecture.digest)
+        return run(architecture, weights, images)
+
+    monkeypatch.setattr("hwnas.training.hypernet.run_with", watched)
+    train_hypernetwork(TINY, data, replace(RECIPE, epochs=8))
+    # Four steps of two architectures an epoch; a quarter is two epochs.
+    assert set(drawn[:2]) <= {TINY.decode(genes).digest for genes in ((1, 1), (0, 1), (1, 0))}
+    everything = {TINY.decode(genes).digest for genes in np.ndindex(2, 2)}
+    assert set(drawn[16:]) == everything
+    assert Counter(drawn[16:]).most_common()[-1][1] >= 4
 
 
 def test_divergence_is_an_error(data):
