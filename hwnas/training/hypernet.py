@@ -21,6 +21,7 @@ from hwnas.training.checkpoint import load_state, save_state
 from hwnas.training.hypernet_recipe import HypernetRecipe
 from hwnas.training.images import ImageData
 
+SCHEMA = 1
 WIDEN = 0.25
 """Share of the training within which the architectures spread from one over the space."""
 
@@ -215,6 +216,7 @@ class _Run:
 
     def _identity(self) -> dict[str, Any]:
         return {
+            "schema": SCHEMA,
             "space": self.space.describe(),
             "recipe": self.recipe.to_json(),
             "images": self.data.digest,
