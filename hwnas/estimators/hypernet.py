@@ -14,6 +14,7 @@ from hwnas.errors import DataError, DivergedError, SpecError
 from hwnas.estimators.base import Budget, Estimate
 from hwnas.nets.hypernetwork import run_with
 from hwnas.nets.network import Network
+from hwnas.nets.rescale import rescale
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.batches import batch_indices
@@ -25,7 +26,7 @@ from hwnas.training.recalibrate import IMAGES, recalibrate
 from hwnas.training.recipe import Recipe
 
 CHECKPOINT = "hypernet.state"
-TUNING_RATE = 0.3
+TUNING_RATE = 1.0
 BATCH = 256
 
 
@@ -164,6 +165,9 @@ class HypernetEstimator:
 class HypernetInitEstimator:
     """The accuracy after a short training that starts from predicted weights.
 
+    Those before batch norms are brought to the size of new ones first
+    (:func:`hwnas.nets.rescale.rescale`): predicted ones are several times as large.
+
     Args:
         predictions: Where networks come from.
         recipe: How to train them; a budget's epochs replace the recipe's.
@@ -220,6 +224,7 @@ class HypernetInitEstimator:
             "predicted": evaluate(network, data),
             **self.predictions.provenance(),
         }
+        rescale(network, Network(architecture, seed=recipe.seed))
         try:
             result = train(network, data, recipe, budget_s=budget.seconds, test=False)
         except DivergedError as error:
