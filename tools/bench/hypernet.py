@@ -122,11 +122,9 @@ def show(found: Mapping[str, Any]) -> None:
     print(f"{found['n']} architectures, reference {accuracy[REFERENCE]} %", file=sys.stderr)
     for row in found["scores"]:
         name = row["estimator"]
-        print(
-            f"{name:28} Kendall {row['kendall']:6.3f} ({row['low']:.2f} to {row['high']:.2f})  "
-            f"mean {accuracy.get(name, math.nan):6.2f} %",
-            file=sys.stderr,
-        )
+        mean = f"  mean {accuracy[name]:6.2f} %" if name in accuracy else ""
+        interval = f"({row['low']:.2f} to {row['high']:.2f})"
+        print(f"{name:28} Kendall {row['kendall']:6.3f} {interval}{mean}", file=sys.stderr)
 
 
 def main() -> None:
