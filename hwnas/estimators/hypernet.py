@@ -18,10 +18,11 @@ from hwnas.nets.rescale import rescale
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.batches import batch_indices
+from hwnas.training.evaluation import check_fit, evaluate, split_tensor
 from hwnas.training.hypernet import HypernetEpoch, HypernetTraining, train_hypernetwork
 from hwnas.training.hypernet_recipe import HypernetRecipe
 from hwnas.training.images import ImageData
-from hwnas.training.loop import check_fit, evaluate, split_tensor, train
+from hwnas.training.loop import train
 from hwnas.training.recalibrate import IMAGES, recalibrate
 from hwnas.training.recipe import Recipe
 
@@ -197,7 +198,8 @@ class HypernetInitEstimator:
 
         Args:
             architecture: What to train.
-            budget: Its epochs replace the recipe's; its seconds end the short training early.
+            budget: Its epochs replace the recipe's; its seconds and MACs end the short training
+                early.
 
         Returns:
             The estimate; its provenance has ``predicted``, the accuracy at the start.
@@ -226,7 +228,14 @@ class HypernetInitEstimator:
         }
         rescale(network, Network(architecture, seed=recipe.seed))
         try:
-            result = train(network, data, recipe, budget_s=budget.seconds, test=False)
+            result = train(
+                network,
+                data,
+                recipe,
+                budget_s=budget.seconds,
+                budget_macs=budget.macs,
+                test=False,
+            )
         except DivergedError as error:
             seconds = time.perf_counter() - start
             reason = {"diverged": True, "reason": str(error)}
