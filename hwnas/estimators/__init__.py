@@ -2,6 +2,7 @@
 
 from hwnas.estimators.base import AccuracyEstimator, Budget, Estimate
 from hwnas.estimators.encoding import Sample
+from hwnas.estimators.hypernet import HypernetEstimator, HypernetInitEstimator
 from hwnas.estimators.inherit import InheritEstimator
 from hwnas.estimators.learned import LearnedEstimator, LearnedPredictor
 from hwnas.estimators.paths import PathTrainer
@@ -19,6 +20,8 @@ __all__ = [
     "AccuracyEstimator",
     "Budget",
     "Estimate",
+    "HypernetEstimator",
+    "HypernetInitEstimator",
     "InheritEstimator",
     "LearnedEstimator",
     "LearnedPredictor",

@@ -11,6 +11,7 @@ from hwnas.estimators.fisher import FisherScore
 from hwnas.estimators.grad_norm import GradNormScore
 from hwnas.estimators.gradsign import GradSignScore
 from hwnas.estimators.grasp import GraspScore
+from hwnas.estimators.hypernet import HypernetEstimator, HypernetInitEstimator, Predictions
 from hwnas.estimators.inherit import InheritEstimator
 from hwnas.estimators.jacob_cov import JacobCovScore
 from hwnas.estimators.naswot import NaswotScore
@@ -24,6 +25,7 @@ from hwnas.estimators.zen import ZenScore
 from hwnas.estimators.zico import ZicoScore
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.curve import EarlyStopping
+from hwnas.training.hypernet_recipe import HypernetRecipe
 from hwnas.training.images import ImageData
 from hwnas.training.recipe import Recipe
 from hwnas.training.supernet import SupernetEpoch
@@ -71,6 +73,10 @@ class Setting:
         return self.space
 
 
+HYPERNET_EPOCHS = 4
+"""Epochs of a hypernetwork for each epoch of a training from scratch."""
+
+
 def _supernet(own: Setting, mode: str, name: str) -> SupernetEstimator:
     def on_epoch(epoch: SupernetEpoch) -> None:
         own.say(f"{name}: epoch {epoch.epoch} of {found.epochs} ({epoch.phase})")
@@ -84,6 +90,14 @@ def _supernet(own: Setting, mode: str, name: str) -> SupernetEstimator:
         on_epoch=on_epoch,
     )
     return found
+
+
+def _predictions(own: Setting, name: str) -> Predictions:
+    """Where predicted networks come from; both estimators share a hypernetwork on disk."""
+    recipe = HypernetRecipe(
+        epochs=HYPERNET_EPOCHS * own.recipe.epochs, shift=own.recipe.shift, seed=own.recipe.seed
+    )
+    return Predictions(own.data, own.space_for(name), recipe, own.folder_of("hypernet"))
 
 
 ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {
@@ -107,9 +121,21 @@ ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {
     "one-epoch": lambda own: OneEpochEstimator(own.data, own.recipe),
     "supernet": lambda own: _supernet(own, "uniform", "supernet"),
     "ofa": lambda own: _supernet(own, "progressive", "ofa"),
+    "hypernet": lambda own: HypernetEstimator(_predictions(own, "hypernet"), seed=own.recipe.seed),
+    "hypernet-init": lambda own: HypernetInitEstimator(
+        _predictions(own, "hypernet-init"), own.recipe
+    ),
 }
 
-TRAINED = ("scratch", "inherit", "one-epoch", "supernet", "ofa")
+TRAINED = (
+    "scratch",
+    "inherit",
+    "one-epoch",
+    "supernet",
+    "ofa",
+    "hypernet",
+    "hypernet-init",
+)
 """Those whose estimate is an accuracy, 0 to 1; of the others only the order means anything."""
 
 
@@ -122,6 +148,7 @@ def estimator(name: str, setting: Setting) -> AccuracyEstimator:
 
     Raises:
         UnknownNameError: There is none of that name.
+        RequestError: It needs a space, and the setting has none.
     """
     if name not in ESTIMATORS:
         raise UnknownNameError("estimator", name, ESTIMATORS)

@@ -3,6 +3,7 @@
 from hwnas.nets.channel_sort import sort_channels
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.gates import gate_gradients, gene_span, shape_genes
+from hwnas.nets.hypernetwork import Hypernetwork
 from hwnas.nets.inherit import Inheritance, inherit
 from hwnas.nets.layers import Statistics, apply_layer, initial, live_nodes, run_graph
 from hwnas.nets.network import Block, Network
@@ -11,6 +12,7 @@ from hwnas.nets.once_for_all import OnceForAllNetwork
 __all__ = [
     "Block",
     "ElasticNetwork",
+    "Hypernetwork",
     "Inheritance",
     "Network",
     "OnceForAllNetwork",

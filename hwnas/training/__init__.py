@@ -3,6 +3,8 @@
 from hwnas.training.curve import EarlyStopping, Epoch, TrainingResult
 from hwnas.training.data import load_data
 from hwnas.training.evaluation import evaluate
+from hwnas.training.hypernet import train_hypernetwork
+from hwnas.training.hypernet_recipe import HypernetRecipe
 from hwnas.training.images import ImageData
 from hwnas.training.loop import train
 from hwnas.training.recalibrate import recalibrate
@@ -13,6 +15,7 @@ from hwnas.training.weight_store import WeightStore
 __all__ = [
     "EarlyStopping",
     "Epoch",
+    "HypernetRecipe",
     "ImageData",
     "Recipe",
     "SupernetEpoch",
@@ -23,5 +26,6 @@ __all__ = [
     "load_data",
     "recalibrate",
     "train",
+    "train_hypernetwork",
     "train_supernet",
 ]
