@@ -25,6 +25,7 @@ from hwnas.estimators.zen import ZenScore
 from hwnas.estimators.zico import ZicoScore
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.curve import EarlyStopping
+from hwnas.training.hypernet import HypernetEpoch
 from hwnas.training.hypernet_recipe import HypernetRecipe
 from hwnas.training.images import ImageData
 from hwnas.training.recipe import Recipe
@@ -97,7 +98,13 @@ def _predictions(own: Setting, name: str) -> Predictions:
     recipe = HypernetRecipe(
         epochs=HYPERNET_EPOCHS * own.recipe.epochs, shift=own.recipe.shift, seed=own.recipe.seed
     )
-    return Predictions(own.data, own.space_for(name), recipe, own.folder_of("hypernet"))
+
+    def on_epoch(epoch: HypernetEpoch) -> None:
+        own.say(f"hypernetwork: epoch {epoch.epoch} of {recipe.epochs}, loss {epoch.loss:.2f}")
+
+    return Predictions(
+        own.data, own.space_for(name), recipe, own.folder_of("hypernet"), on_epoch=on_epoch
+    )
 
 
 ESTIMATORS: dict[str, Callable[[Setting], AccuracyEstimator]] = {
