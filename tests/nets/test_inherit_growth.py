@@ -11,21 +11,21 @@ from hwnas.spaces.cell import live
 from hwnas.spaces.registry import SPACES
 
 TOLERANCE = 1e-5
-IMAGE_SIZES = {"micro": 20} | dict.fromkeys(
-    ("mobilenet", "resnet", "shufflenet", "mobilenetv1", "efficientnet", "vit"), 64
+IMAGE_SIZES = {"micro": 20, "efficientnetv2": 64} | dict.fromkeys(
+    ("mobilenet", "resnet", "shufflenet", "mobilenetv1", "efficientnet", "vit", "convnext"), 64
 )
 """Of spaces that are not for 16 pixels."""
 MORE = ("depth", "width", "kernel", "expansion", "ratio", "squeeze_excite", "heads")
 HEAD = BlockSpec.of("classifier", classes=2)
 
 
-def grows(kind, before, after):
+def grows(kind, before, after, normed=False):
     """Whether a choice became more, so that the child can do what the parent did."""
     if kind == "groups":
         return after < before
     if kind == "family":
         return before == "skip"
-    if kind == "dimension":
+    if kind == "dimension" or (kind == "width" and normed):
         # Layer norm needs every feature equally often.
         return after > before and after % before == 0
     if kind.startswith("edge"):
@@ -40,7 +40,8 @@ def grown(own, rng, genes):
     child = np.array(genes)
     for index, choice in enumerate(own.choices):
         kind, before = choice.name.rpartition(".")[2], choice.values[genes[index]]
-        larger = [gene for gene, v in enumerate(choice.values) if grows(kind, before, v)]
+        normed = own.name.startswith("convnext")
+        larger = [gene for gene, v in enumerate(choice.values) if grows(kind, before, v, normed)]
         if larger and rng.random() < 0.5:
             child[index] = rng.choice(larger)
     return own.canonical(child[None])[0]
