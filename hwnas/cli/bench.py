@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from hwnas.cli.common import Bar, Json, output, print_json, progress
+from hwnas.cli.common import Bar, Json, note, output, plain, print_json, progress
 from hwnas.errors import RequestError
 
 if TYPE_CHECKING:
@@ -104,6 +104,12 @@ def transfer(
         "seeds": seeds,
         "chosen": "by variance" if choose else "at random",
     }
+    for name, row in result["targets"].items():
+        if row["spearman_mean"] is None:
+            note(
+                f"warning: the latencies of '{name}' that judge are all the same, so it has no "
+                "rank correlation and is left out of the mean"
+            )
     if as_json:
         print_json(result)
     else:
@@ -161,7 +167,7 @@ def transferred(
     found: dict[str, Any] = {}
     below: dict[str, dict[str, Any]] = {name: {} for name in BASELINES if name in plain}
     for number, (target, truth) in enumerate(targets_ms.items()):
-        rows: dict[str, list[dict[str, float]]] = {name: [] for name in ("", *plain)}
+        rows: dict[str, list[dict[str, float | None]]] = {name: [] for name in ("", *plain)}
         for seed, own in enumerate(drawn):
             if bar is not None and time.monotonic() - begun > QUIET_S:
                 share = (number + seed / seeds) / len(targets_ms)
@@ -210,35 +216,48 @@ def _best_line(columns: "Floats", own: Any, latency_ms: "Floats") -> "Floats":
     return np.asarray(np.exp(min(fits, key=lambda fit: fit[0])[1]))
 
 
-def _scored(predicted: "Floats", truth: "Floats") -> dict[str, float]:
+def _scored(predicted: "Floats", truth: "Floats") -> dict[str, float | None]:
     import numpy as np
     from scipy.stats import spearmanr
 
-    constant = np.ptp(predicted) == 0 or np.ptp(truth) == 0
     errors = 100 * np.abs(predicted / truth - 1)
+    rank: float | None = None
+    # A target whose latencies are all the same has no ranks; a prediction of such a kind has none
+    # where there are some to find.
+    if np.ptp(truth) > 0:
+        rank = float(spearmanr(predicted, truth).statistic) if np.ptp(predicted) > 0 else 0.0
     return {
-        "spearman": 0.0 if constant else float(spearmanr(predicted, truth).statistic),
+        "spearman": rank,
         "mape_pct": float(errors.mean()),
         "median_error_pct": float(np.median(errors)),
     }
 
 
-def _summary(scores: list[dict[str, float]]) -> dict[str, float]:
+def _summary(scores: list[dict[str, float | None]]) -> dict[str, float | None]:
     """Means over the seeds; MAPE is at the mercy of near-zero latencies, the median is not."""
     import numpy as np
 
-    means = {name: float(np.mean([row[name] for row in scores])) for name in scores[0]}
-    ranks = [row["spearman"] for row in scores]
-    summary = {
-        "spearman_mean": round(means.pop("spearman"), 4),
-        "spearman_std": round(float(np.std(ranks)), 4),
+    def values(name: str) -> list[float]:
+        return [value for row in scores if (value := row[name]) is not None]
+
+    ranks = values("spearman")
+    return {
+        "spearman_mean": round(float(np.mean(ranks)), 4) if ranks else None,
+        "spearman_std": round(float(np.std(ranks)), 4) if ranks else None,
+        **{
+            name: round(float(np.mean(values(name))), 3) for name in scores[0] if name != "spearman"
+        },
     }
-    return summary | {name: round(value, 3) for name, value in means.items()}
 
 
-def _mean(targets: dict[str, Any]) -> float:
-    total = sum(float(row["spearman_mean"]) for row in targets.values())
-    return round(total / len(targets), 4)
+def _mean(targets: dict[str, Any]) -> float | None:
+    """The mean rank correlation of the targets that have one."""
+    ranks = [row["spearman_mean"] for row in targets.values() if row["spearman_mean"] is not None]
+    return round(sum(ranks) / len(ranks), 4) if ranks else None
+
+
+def _rank(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _shown(result: dict[str, Any]) -> Table:
@@ -254,12 +273,12 @@ def _shown(result: dict[str, Any]) -> Table:
         table.add_column(column, justify="right")
     for name, row in result["targets"].items():
         table.add_row(
-            name,
-            f"{row['spearman_mean']:.3f}",
-            f"{row['spearman_std']:.3f}",
+            plain(name),
+            _rank(row["spearman_mean"]),
+            _rank(row["spearman_std"]),
             f"{row['median_error_pct']:.1f}",
-            *(f"{b['targets'][name]['spearman_mean']:.3f}" for b in result["baselines"].values()),
+            *(_rank(b["targets"][name]["spearman_mean"]) for b in result["baselines"].values()),
         )
-    others = (f"{b['mean']:.3f}" for b in result["baselines"].values())
-    table.add_row("mean", f"{result['mean']:.3f}", "", "", *others)
+    others = (_rank(b["mean"]) for b in result["baselines"].values())
+    table.add_row("mean", _rank(result["mean"]), "", "", *others)
     return table

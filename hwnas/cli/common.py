@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-from hwnas.errors import RequestError
+from hwnas.errors import ProfileError, RequestError
 
 if TYPE_CHECKING:
+    from hwnas.predictors import LatencyPredictor
     from hwnas.profiles import DeviceProfile
     from hwnas.targets import Target
 
@@ -84,6 +86,49 @@ def target_of(profile: "DeviceProfile") -> "Target":
 
     device = profile.device
     return target(runtime(device.runtime), device.transport, device.threads, device.told)
+
+
+def check_device(profile: "DeviceProfile") -> None:
+    """Refuse a profile whose ``device.toml`` was changed after it was measured.
+
+    Raises:
+        RequestError: No session was measured with its runtime, threads, precision or provider.
+    """
+    from hwnas.profiles.conditions import check_device as check
+    from hwnas.profiles.freshness import sessions
+
+    check(profile.device.name, sessions(profile.folder), profile.device.conditions)
+
+
+def fitted_predictor(profile: "DeviceProfile") -> "LatencyPredictor":
+    """The fitted predictor of a device; a warning where it knows other measurements.
+
+    Raises:
+        ProfileError: The device has no predictor, or it is broken.
+        RequestError: ``device.toml`` was changed after it was measured.
+    """
+    from hwnas.predictors import LatencyPredictor
+    from hwnas.profiles.freshness import digest
+
+    check_device(profile)
+    name = profile.device.name
+    predictor = LatencyPredictor.load(profile.predictor_path)
+    try:
+        stale = predictor.fitted_on_ != digest(profile.folder)
+    except ProfileError as error:
+        note(f"warning: whether the predictor of '{name}' is up to date is not known: {error}")
+        return predictor
+    if stale:
+        note(
+            f"warning: the predictor of '{name}' was fitted on other measurements than are there "
+            f"now; run 'hwnas fit {name}'"
+        )
+    return predictor
+
+
+def plain(text: object) -> Text:
+    """Text that a user gave, for a table: its square brackets are no markup."""
+    return Text(str(text))
 
 
 def seconds(text: str) -> float:
@@ -170,7 +215,7 @@ def progress(label: str) -> Iterator[Bar]:
             yield shown
         return
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from hwnas.cli.common import Json, note, output, print_json, target_of
+from hwnas.cli.common import Json, note, output, plain, print_json, target_of
 from hwnas.errors import HwnasError, ProfileError, PromiseError, RequestError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ def _show(devices: list[dict[str, Any]]) -> None:
     for item in devices:
         held = item["profile"] or {"measurements": 0, "fitted": False, "fit_needed": True}
         table.add_row(
-            item["name"],
-            item["runtime"] or "?",
-            item["transport"] or "?",
+            plain(item["name"]),
+            plain(item["runtime"] or "?"),
+            plain(item["transport"] or "?"),
             str(item["threads"] or "?"),
-            item["why"] or "yes",
+            plain(item["why"] or "yes"),
             str(held["measurements"]),
             ("out of date" if held["fit_needed"] else "yes") if held["fitted"] else "no",
         )

@@ -4,12 +4,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli.common import Json, note, print_json
+from hwnas.cli.common import Json, check_device, note, print_json
 from hwnas.cli.profile import fitted, show_accuracy
 from hwnas.errors import RequestError, WorkError
 
 if TYPE_CHECKING:
     from hwnas.profiles import DeviceProfile
+
+JUDGED = (
+    "count",
+    "mape_pct",
+    "within_5_pct",
+    "within_10_pct",
+    "spearman",
+    "kendall",
+    "left_out_error_pct",
+    "residual_line",
+    "residual_trees",
+    "baselines",
+)
+"""What is said of the networks that were left out; ``null`` where too few were."""
 
 
 def fit(
@@ -30,6 +44,7 @@ def fit(
     from hwnas.profiles import DeviceProfile
 
     held = DeviceProfile.open(name)
+    check_device(held)
     if lenders is None:
         result = fitted(held)
     else:
@@ -44,7 +59,7 @@ def fit(
             f"borrowed from {result['borrowed_from']}; error on {result['fitted_on']} networks, "
             f"each predicted without it: {result['cross_validated_error_pct']:.1f} %"
         )
-    if "count" in result:
+    if result["mape_pct"] is not None:
         show_accuracy(result)
 
 
@@ -57,7 +72,7 @@ def _borrowed(held: "DeviceProfile", lenders: list[str], max_error_pct: float) -
     """
     from hwnas.cli.device import latency_range
     from hwnas.predictors.borrow import Source, borrow
-    from hwnas.predictors.evaluation import LEAST_JUDGED, evaluate
+    from hwnas.predictors.evaluation import LEAST_JUDGED, evaluate, noise_floor_pct
     from hwnas.profiles import DeviceProfile
     from hwnas.profiling.bags import profiled_bags
 
@@ -66,7 +81,9 @@ def _borrowed(held: "DeviceProfile", lenders: list[str], max_error_pct: float) -
         raise RequestError(f"device '{name}' cannot borrow from itself; name others in --from")
     sources = {}
     for lender in lenders:
-        lent = DeviceProfile.open(lender).read()
+        profile = DeviceProfile.open(lender)
+        check_device(profile)
+        lent = profile.read()
         sources[lender] = Source(lent, profiled_bags(lent, runtime))
     records = held.read()
     bags = profiled_bags(records, runtime)
@@ -83,6 +100,9 @@ def _borrowed(held: "DeviceProfile", lenders: list[str], max_error_pct: float) -
             f"{spaces[0] if spaces else 'SPACE'} --networks {total} --resume"
         )
     result: dict[str, Any] = {
+        # Of fewer networks than judge there is nothing to say.
+        **dict.fromkeys(JUDGED),
+        "noise_floor_pct": noise_floor_pct(bags.networks),
         "borrowed_from": found.source,
         "factor": found.factor,
         "keeps_residual": found.keeps_residual,

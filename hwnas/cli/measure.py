@@ -10,8 +10,10 @@ from hwnas.cli.common import (
     Budget,
     DeviceName,
     Json,
+    check_device,
     note,
     output,
+    plain,
     print_json,
     progress,
     seconds,
@@ -45,6 +47,7 @@ def measure(
         for path, model in open_models(models, input_shape or []).items()
     }
     held = DeviceProfile.open(device, on_wait=note)
+    check_device(held)
     place = target_of(held)
     with progress(f"measuring on {device}") as bar:
         found, failures, conditions = measure_models(
@@ -69,11 +72,15 @@ def measure(
             "sessions": m.sessions,
             "conditions": conditions,
         }
-        for name, m in sorted(found.items())
+        # A file that is named twice has two rows.
+        for name, m in ((name, found[name]) for name in sorted(map(str, models)) if name in found)
     ]
-    for row in rows if sustained_s else []:
-        name = row["model"]
-        row["sustained"] = _sustained(held, place, name, payloads[name], sustained_s)
+    if sustained_s:
+        series = {
+            name: _sustained(held, place, name, payloads[name], sustained_s)
+            for name in dict.fromkeys(row["model"] for row in rows)
+        }
+        rows = [{**row, "sustained": series[row["model"]]} for row in rows]
     if as_json:
         print_json({"device": device, "measurements": rows, "failures": failures})
     elif rows:
@@ -106,7 +113,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         cold = row["cold_ms"]
         table.add_row(
-            str(row["model"]),
+            plain(row["model"]),
             f"{row['latency_ms']:.4f}",
             f"{row['low_ms']:.4f}–{row['high_ms']:.4f}",
             f"{row['median_ms']:.4f}",

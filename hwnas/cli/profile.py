@@ -19,7 +19,7 @@ from hwnas.cli.common import (
     target_of,
 )
 from hwnas.cli.device import latency_range
-from hwnas.errors import RequestError
+from hwnas.errors import ProfileError, RequestError, WorkError
 
 if TYPE_CHECKING:
     from hwnas.profiles import DeviceProfile
@@ -82,7 +82,10 @@ def profile(
         spent = session.run()
         bar.update(1.0, f"profiled {name}")
     held.compact()
-    result = fitted(held)
+    try:
+        result = fitted(held)
+    except ProfileError as error:
+        raise WorkError(f"what was measured is kept, but was not fitted: {error}") from error
     measured = held.read().measurements()
     counts = {
         kind + "s": sum(key.startswith(f"{kind}:") for key in measured)

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,15 @@ from hwnas.errors import RequestError, UnknownNameError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+LEAST_MS, LARGEST_MS = 1e-9, 1e9
+"""Latencies outside are no measurements, and overflow where they are divided or squared."""
+
+LARGEST_GENE = 2**31
+
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,11}\s*")
 
 
 @dataclass(frozen=True)
@@ -53,14 +63,17 @@ class CsvTable:
 
         values = np.zeros(self.rows)
         for row, text in enumerate(self.column(name)):
-            try:
-                values[row] = float(text)
-            except ValueError:
-                values[row] = np.nan
-            if not 0 < values[row] < np.inf:
+            # Python reads 1_0 and digits of other scripts as numbers; other programs do not.
+            values[row] = float(text) if _NUMBER.fullmatch(text) else np.nan
+            if not values[row] > 0:
                 raise RequestError(
                     f"'{self.path}', line {row + 2}, column '{name}': a latency is a positive "
                     f"number of milliseconds; received '{text}'"
+                )
+            if not LEAST_MS <= values[row] <= LARGEST_MS:
+                raise RequestError(
+                    f"'{self.path}', line {row + 2}, column '{name}': a latency is from "
+                    f"{LEAST_MS:g} to {LARGEST_MS:g} ms; received '{text}'"
                 )
         return values
 
@@ -73,7 +86,7 @@ def read_table(path: Path) -> CsvTable:
     """
     opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8", newline="") as stream:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.reader(stream))
     except FileNotFoundError as error:
         raise RequestError(f"there is no file '{path}'") from error
@@ -98,19 +111,21 @@ def integers(path: Path, rows: int) -> "NDArray[np.int64]":
     """A table of integers, ``(rows, columns)``: one column per choice.
 
     Raises:
-        RequestError: A value is no integer, or the number of rows is another.
+        RequestError: A value is no integer or too large, or the number of rows is another.
     """
     import numpy as np
 
     table = read_table(path)
     if table.rows != rows:
         raise RequestError(f"'{path}' has {table.rows} rows, the table of latencies {rows}")
-    try:
-        return np.array([[int(text) for text in own] for own in table.columns.values()]).T
-    except ValueError as error:
-        raise RequestError(f"'{path}' must hold integers only, a column per choice: {error}") from (
-            error
-        )
+    for name, column in table.columns.items():
+        for row, text in enumerate(column):
+            if not _INTEGER.fullmatch(text) or abs(int(text)) > LARGEST_GENE:
+                raise RequestError(
+                    f"'{path}' must hold integers only, a column per choice, up to "
+                    f"{LARGEST_GENE}: line {row + 2}, column '{name}' is '{text}'"
+                )
+    return np.array([[int(text) for text in own] for own in table.columns.values()]).T
 
 
 def names_of(option: str, text: str) -> list[str]:

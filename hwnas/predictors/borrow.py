@@ -9,9 +9,9 @@ from hwnas.errors import ProfileError
 from hwnas.predictors.baselines import network_kernels
 from hwnas.predictors.features import bag_features
 from hwnas.predictors.latency import LEAST_NETWORKS, Floats, LatencyPredictor
+from hwnas.predictors.learning_curve import more_samples
 from hwnas.predictors.parts import LEAST_MS, part_prices
 from hwnas.predictors.residual import Residual
-from hwnas.predictors.transfer import more_samples
 from hwnas.profiles import NetworkBag, ProfiledBags, Records
 
 LEAST_PARTS = 5

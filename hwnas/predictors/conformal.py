@@ -8,8 +8,22 @@ from numpy.typing import NDArray
 WIDENED = 1.25
 """Beyond the levels that the sample can tell, the largest error times this."""
 
+ROUNDING = 1e-9
+
 UNKNOWN = 0.25
 """Log error assumed where no network was measured at all."""
+
+
+def highest_level(count: int) -> float:
+    """The highest level of an interval that so many errors tell: (n - 1)/(n + 1), or 0.
+
+    The largest of n exchangeable errors is above a fresh one with probability n/(n + 1), and
+    the smallest below it; no wider interval has a level that they could tell.
+
+    Args:
+        count: Errors on left-out samples.
+    """
+    return max(0.0, (count - 1) / (count + 1))
 
 
 def conformal_quantile(errors: NDArray[np.float64], level: float) -> float:
@@ -26,7 +40,8 @@ def conformal_quantile(errors: NDArray[np.float64], level: float) -> float:
     count = len(errors)
     if count < 5:
         return UNKNOWN if level >= 0.5 else -UNKNOWN
-    rank = math.ceil((count + 1) * level)
+    # The products of the highest level are whole numbers but for rounding.
+    rank = math.ceil((count + 1) * level - ROUNDING)
     if rank > count:
         return WIDENED * float(np.abs(errors).max())
     if rank < 1:

@@ -6,14 +6,23 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hwnas.kernels import Kernel
-from hwnas.predictors.boosting import BoostedTrees
+from hwnas.predictors.boosting import BoostedTrees, Floats
 from hwnas.predictors.features import kernel_features, kernel_work
 
 FOLDS = 5
 LEAST_KERNELS = 30
 """Kernels in the table below which no trees are fitted."""
+
+COPIES = frozenset(
+    {"Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND"}
+    | {"Identity", "Pad", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile"}
+    | {"Transpose", "Unsqueeze"}
+)
+"""Operators that copy elements without looking at them: what they cost depends on how many bytes
+an element has, not on its type. All others calculate, and other types calculate otherwise."""
 
 
 class KernelPrices:
@@ -29,7 +38,8 @@ class KernelPrices:
         Args:
             table_ms: Milliseconds by kernel key.
         """
-        self.__dict__.pop("left_out_ms", None)
+        for learned in ("left_out_ms", "kinds", "kind_errors"):
+            self.__dict__.pop(learned, None)
         self.table_ = dict(table_ms)
         kernels = [Kernel.from_key(key) for key in self.table_]
         prices = np.array(list(self.table_.values()))
@@ -68,12 +78,42 @@ class KernelPrices:
             found[~inside] = trees.predict(features[~inside])
         return dict(zip(self.table_, (work * np.exp(found)).tolist(), strict=True))
 
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of kernels in the table, element types included."""
+        return frozenset(_kind(Kernel.from_key(key)) for key in self.table_)
+
+    @cached_property
+    def kind_errors(self) -> list[Floats]:
+        """What rooflines miss of kinds that nobody measured: logarithms of measured over roofline.
+
+        For each operator and family of the table those of its kernels, with the rates of a
+        table that has none of it.
+        """
+        kernels = [Kernel.from_key(key) for key in self.table_]
+        prices = np.array(list(self.table_.values()))
+        macs = np.array([kernel.macs for kernel in kernels], dtype=float)
+        moved = np.array([kernel.bytes_moved for kernel in kernels], dtype=float)
+        _, kind = np.unique([f"{k.op}/{k.family}" for k in kernels], return_inverse=True)
+        found = []
+        for own in range(kind.max(initial=-1) + 1):
+            rates = _rates(macs[kind != own], moved[kind != own], prices[kind != own])
+            mine = kind == own
+            found.append(np.log(prices[mine] / _bound(rates, macs[mine], moved[mine])))
+        return found
+
     def source(self, kernel: Kernel) -> str:
-        """Where a kernel's price comes from: ``table``, ``model`` or ``roofline``."""
+        """Where a kernel's price comes from: ``table``, ``model`` or ``roofline``.
+
+        The trees know kernels of an operator, a family and an element type that they saw: the
+        type is not among their features, so of another one they would say what they say of
+        this. Of operators that only copy (:data:`COPIES`) elements of the same size are alike.
+        """
         if kernel.key in self.table_:
             return "table"
-        known = f"{kernel.op}/{kernel.family}" in self.families_
-        return "model" if self.trees_ is not None and known else "roofline"
+        # Of the families first: to make the kinds, the keys of the whole table are read.
+        seen = f"{kernel.op}/{kernel.family}" in self.families_ and _kind(kernel) in self.kinds
+        return "model" if self.trees_ is not None and seen else "roofline"
 
     def prices_ms(self, kernels: Iterable[Kernel]) -> dict[Kernel, float]:
         """Prices of kernels, milliseconds."""
@@ -96,8 +136,7 @@ class KernelPrices:
 
     def roofline_ms(self, kernel: Kernel) -> float:
         """The dearer of arithmetic and traffic at the device's usual rates, milliseconds."""
-        per_mega, per_byte, each = self.roofline_
-        return each + max(kernel.macs / 1e6 * per_mega, kernel.bytes_moved * per_byte)
+        return float(_bound(self.roofline_, kernel.macs, kernel.bytes_moved))
 
     def to_json(self) -> dict[str, Any]:
         """What was learned, as plain values."""
@@ -127,10 +166,34 @@ def _cell(kernel: Kernel) -> str:
     return f"{kernel.op} {kernel.family} {sizes}"
 
 
-def _roofline(kernels: list[Kernel], prices: np.ndarray) -> tuple[float, float, float]:
+def _kind(kernel: Kernel) -> str:
+    """What must be alike for the trees to know a kernel."""
+    element = f"{kernel.element_bytes} bytes" if kernel.op in COPIES else kernel.dtype
+    return f"{kernel.op}/{kernel.family}/{element}"
+
+
+Rates = tuple[float, float, float]
+
+
+def _roofline(kernels: list[Kernel], prices: Floats) -> Rates:
+    """The rates of kernels, ms: see :func:`_rates`."""
+    macs = np.array([kernel.macs for kernel in kernels], dtype=float)
+    return _rates(macs, np.array([k.bytes_moved for k in kernels], dtype=float), prices)
+
+
+def _rates(macs: Floats, moved: Floats, prices: Floats) -> Rates:
     """Milliseconds per million MACs, per byte and per kernel at the median of what was measured."""
-    heavy = [p / (k.macs / 1e6) for k, p in zip(kernels, prices, strict=True) if k.macs > 1e5]
-    light = [p / k.bytes_moved for k, p in zip(kernels, prices, strict=True) if k.macs == 0]
-    per_mega = float(np.median(heavy)) if heavy else 0.05
-    per_byte = float(np.median(light)) if light else per_mega / 50
+    heavy, light = macs > 1e5, macs == 0
+    per_mega = float(np.median(prices[heavy] / (macs[heavy] / 1e6))) if heavy.any() else 0.05
+    per_byte = per_mega / 50
+    if light.any():
+        per_byte = float(np.median(prices[light] / np.maximum(moved[light], 1)))
     return per_mega, per_byte, float(prices.min(initial=1e-3))
+
+
+def _bound(rates: Rates, macs: ArrayLike, moved: ArrayLike) -> Floats:
+    """Rooflines, ms, of MACs and bytes of any one shape."""
+    per_mega, per_byte, each = rates
+    time_ms = np.maximum(np.asarray(macs) / 1e6 * per_mega, np.asarray(moved) * per_byte)
+    found: Floats = each + time_ms
+    return found

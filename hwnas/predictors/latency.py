@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from hwnas.errors import ProfileError
 from hwnas.files import write_text
 from hwnas.kernels import Kernel
+from hwnas.predictors.bag_price import price_bag
 from hwnas.predictors.baselines import network_kernels
+from hwnas.predictors.conformal import highest_level
 from hwnas.predictors.doubt import Doubt, unsure_ms
 from hwnas.predictors.features import SUMS, bag_features, bag_sums
 from hwnas.predictors.kernel_model import KernelPrices
 from hwnas.predictors.parts import LEAST_MS, part_prices
-from hwnas.predictors.prediction import KernelShare, Prediction
+from hwnas.predictors.prediction import Prediction
 from hwnas.predictors.residual import Residual
+from hwnas.predictors.saved import SCHEMA, read_saved
 from hwnas.profiles import NetworkBag, ProfiledBags, Records
 
-SCHEMA = 3
-"""2: kernels have features of channel blocks and columns. 3: intervals know what is new."""
 LEAST_NETWORKS = 5
 Floats = NDArray[np.float64]
 Bag = Mapping[Kernel, int]
@@ -185,7 +186,7 @@ class LatencyPredictor:
         """
         low, high = (residual or self.network_residual_).bounds(bag_features(sums), quantile)
         shares = unsure / np.maximum(parts_ms, LEAST_MS)[:, None]
-        below, above = self.doubt_.widening(shares, quantile)
+        below, above = self.doubt_.widening(shares, quantile, self.kernels_)
         return low - below, high + above
 
     def network_log_bounds(
@@ -210,38 +211,42 @@ class LatencyPredictor:
 
         Args:
             bag: Kernels with how often they occur.
-            not_covered: Operators of the model that are in no kernel; each
-                widens the interval.
-            level: Level of the interval.
+            not_covered: Operators of the model that are in no kernel and so have no price.
+                With any, the upper end is infinite and the lower end that of the kernels.
+            level: Level of the interval, above 0 and below 1; where the measured networks do
+                not tell one so high, the highest that they tell (``Prediction.level``).
+
+        Raises:
+            SpecError: The bag, the count or the level is none.
+            ProfileError: This is not fitted, or gives no finite latency.
         """
-        prices = self.kernels_.prices_ms(bag)
-        sums = bag_sums(bag, prices)[None]
-        factor = float(np.exp(self.model_residual_.predict(bag_features(sums))[0]))
-        shares = sorted(
-            (
-                KernelShare(k, n, n * prices[k] * factor, self.kernels_.source(k))
-                for k, n in bag.items()
-            ),
-            key=lambda share: -share.ms,
-        )
-        latency = (self.call_ms_ + float(sums[0, 0])) * factor
-        total = sum(share.ms for share in shares) or 1.0
-        covered = sum(share.ms for share in shares if share.source != "roofline") / total
-        covered *= sum(bag.values()) / max(1, sum(bag.values()) + not_covered)
-        unsure = unsure_ms(self.kernels_, [bag])
-        low, high = self.log_bounds(sums[:, 0], sums, unsure, (1 + level) / 2, self.model_residual_)
-        # What has no kernel at all may be anything: a factor of two on its share.
-        slack = not_covered / max(1, sum(bag.values()) + not_covered) * float(np.log(2))
-        return Prediction(
-            latency,
-            latency * float(np.exp(low[0] - slack)),
-            latency * float(np.exp(high[0] + slack)),
-            covered,
-            tuple(shares),
-        )
+        self.require_fitted()
+        return price_bag(self, bag, not_covered, level)
+
+    @property
+    def highest_level(self) -> float:
+        """The highest level of an interval that the measured networks tell, below 1."""
+        self.require_fitted()
+        return highest_level(len(self.model_residual_.out_of_fold_))
+
+    def require_fitted(self) -> None:
+        """Refuse to go on where nothing was learned.
+
+        Raises:
+            ProfileError: This is not fitted.
+        """
+        if not hasattr(self, "doubt_"):
+            raise ProfileError(
+                "this LatencyPredictor is not fitted: call fit, or LatencyPredictor.load(path)"
+            )
 
     def to_json(self) -> dict[str, Any]:
-        """What was learned, as plain values."""
+        """What was learned, as plain values.
+
+        Raises:
+            ProfileError: This is not fitted.
+        """
+        self.require_fitted()
         return {
             "schema": SCHEMA,
             "fitted_on": self.fitted_on_,
@@ -263,37 +268,23 @@ class LatencyPredictor:
         write_text(path, json.dumps(self.to_json(), separators=(",", ":"), sort_keys=True) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> "LatencyPredictor":
+    def load(cls, path: Path | str) -> "LatencyPredictor":
         """What :meth:`save` wrote; its predictions are the same to the bit.
 
         Raises:
-            ProfileError: The file is missing, broken or of a newer schema.
+            ProfileError: The file is missing, broken or of another schema.
+            SpecError: That is no path.
         """
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            if value["schema"] != SCHEMA:
-                raise ProfileError(
-                    f"'{path}' has schema {value['schema']}, this hwnas knows {SCHEMA}: "
-                    "fit again with 'hwnas fit'"
-                )
-            predictor = cls()
-            predictor.fitted_on_ = value.get("fitted_on")
-            predictor.call_ms_ = float(value["call_ms"])
-            predictor.kernels_ = KernelPrices.from_json(value["kernels"])
-            predictor.blocks_ms_ = dict(value["blocks_ms"])
-            predictor.block_residual_ = Residual.from_json(value["block_residual"])
-            predictor.network_residual_ = Residual.from_json(value["network_residual"])
-            predictor.model_residual_ = Residual.from_json(value["model_residual"])
-            predictor.doubt_ = Doubt.from_json(value["doubt"])
-        except FileNotFoundError as error:
-            raise ProfileError(
-                f"'{path.parent.name}' has no fitted predictor; run 'hwnas profile "
-                f"{path.parent.name} --space SPACE' or 'hwnas fit {path.parent.name}'"
-            ) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProfileError(
-                f"'{path}' is broken ({error}); fit again with 'hwnas fit {path.parent.name}'"
-            ) from error
+        value = read_saved(path)
+        predictor = cls()
+        predictor.fitted_on_ = value.get("fitted_on")
+        predictor.call_ms_ = float(value["call_ms"])
+        predictor.kernels_ = KernelPrices.from_json(value["kernels"])
+        predictor.blocks_ms_ = dict(value["blocks_ms"])
+        predictor.block_residual_ = Residual.from_json(value["block_residual"])
+        predictor.network_residual_ = Residual.from_json(value["network_residual"])
+        predictor.model_residual_ = Residual.from_json(value["model_residual"])
+        predictor.doubt_ = Doubt.from_json(value["doubt"])
         return predictor
 
 

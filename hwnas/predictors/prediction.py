@@ -29,9 +29,12 @@ class Prediction:
     Args:
         latency_ms: The prediction.
         low_ms: Lower end of the interval.
-        high_ms: Upper end.
+        high_ms: Upper end; infinity where an operator has no price.
         covered: Share of the predicted time that the table or the model prices.
         kernels: The kernels, dearest first.
+        level: Level of the interval: what was asked for, or the highest that the measured
+            networks tell where that is less.
+        not_covered: Operators without a price; the latency is that of the others.
     """
 
     latency_ms: float
@@ -39,3 +42,5 @@ class Prediction:
     high_ms: float
     covered: float
     kernels: tuple[KernelShare, ...]
+    level: float
+    not_covered: int

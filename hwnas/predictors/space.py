@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from hwnas.errors import SpecError
+from hwnas.predictors.checks import between_0_and_1
 from hwnas.predictors.doubt import ESTIMATES
 from hwnas.predictors.features import SUMS
 from hwnas.predictors.latency import Bag, Floats, LatencyPredictor
@@ -28,8 +30,36 @@ class Slot(Protocol):
         ...
 
 
+class Choice(Protocol):
+    """One decision of a space."""
+
+    @property
+    def name(self) -> str:
+        """What is decided."""
+        ...
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """What can be chosen; a gene is an index of it."""
+        ...
+
+
+class Space(Protocol):
+    """What genotypes are of."""
+
+    @property
+    def choices(self) -> Sequence[Choice]:
+        """The choices, one gene each."""
+        ...
+
+
 class Bags(Protocol):
     """The blocks of a space (``hwnas.export.bags.SpaceBags``)."""
+
+    @property
+    def space(self) -> Space:
+        """The space."""
+        ...
 
     @property
     def slots(self) -> Sequence[Slot]:
@@ -97,8 +127,10 @@ class SpacePredictor:
     """
 
     def __init__(self, predictor: LatencyPredictor, bags: Bags) -> None:
+        predictor.require_fitted()
         self._predictor = predictor
         self._bags = bags
+        self._settings = np.array([len(c.values) for c in bags.space.choices], dtype=np.uint64)
         prices, sums = predictor.block_prices(bags.keys, bags.kernels)
         unsure = predictor.block_unsure_ms(bags.keys, bags.kernels)
         both = np.concatenate([sums, unsure], axis=1)
@@ -110,22 +142,57 @@ class SpacePredictor:
             np.mean([key in predictor.blocks_ms_ for key in bags.keys]) if bags.keys else 0.0
         )
 
-    def table_ms(self, genotypes: Genotypes) -> Floats:
-        """Latencies ``(n,)`` by the table alone: the sum of blocks at the scale of networks."""
-        found = np.empty(len(genotypes))
+    def table_ms(self, genotypes: ArrayLike) -> Floats:
+        """Latencies ``(n,)`` by the table alone: the sum of blocks at the scale of networks.
+
+        Raises:
+            SpecError: A genotype is not of the space.
+        """
+        rows = self._genotypes(genotypes)
+        found = np.empty(len(rows))
         scale = float(np.exp(self._predictor.network_residual_.scale_))
-        for begin in range(0, len(genotypes), ROWS):
-            columns = np.ascontiguousarray(genotypes[begin : begin + ROWS].T)
+        for begin in range(0, len(rows), ROWS):
+            columns = self._columns(rows, begin)
             parts = np.full(columns.shape[1], self._predictor.call_ms_)
             for table in self._tables:
                 parts += table.prices[table.rows(columns)]
             found[begin : begin + ROWS] = parts * scale
         return found
 
-    def predict_ms(self, genotypes: Genotypes) -> Floats:
-        """Latencies ``(n,)`` for genotypes ``(n, choices)``."""
-        parts, sums, _ = self._gathered(genotypes)
+    def predict_ms(self, genotypes: ArrayLike) -> Floats:
+        """Latencies ``(n,)`` for genotypes ``(n, choices)``.
+
+        Raises:
+            SpecError: A genotype is not of the space.
+        """
+        parts, sums, _ = self._gathered(self._genotypes(genotypes))
         return self._predictor.predict_sums(parts, sums)
+
+    def _genotypes(self, genotypes: ArrayLike) -> Genotypes:
+        """Whole numbers ``(n, choices)``; what they may be, :meth:`_columns` checks."""
+        found = np.asarray(genotypes)
+        count = len(self._settings)
+        if found.dtype.kind not in "iu" or found.ndim != 2 or found.shape[1] != count:
+            raise SpecError(
+                f"genotypes are whole numbers of shape (n, {count}), a column per choice of the "
+                f"space; received {found.dtype} of shape {found.shape}"
+            )
+        return found.astype(np.int64, copy=False)
+
+    def _columns(self, genotypes: Genotypes, begin: int) -> Genotypes:
+        """Some of the genotypes, ``(choices, n)``, each gene checked."""
+        columns = np.ascontiguousarray(genotypes[begin : begin + ROWS].T)
+        # Without a sign, what is below zero is above all settings: one look at the largest.
+        wrong = columns.view(np.uint64).max(axis=1, initial=0) >= self._settings
+        if wrong.any() and columns.shape[1]:
+            index = int(wrong.argmax())
+            choice, settings = self._bags.space.choices[index], int(self._settings[index])
+            outside = (columns[index] < 0) | (columns[index] >= settings)
+            raise SpecError(
+                f"gene {index} ('{choice.name}') is an index from 0 to {settings - 1}; received "
+                f"{columns[index][outside.argmax()]} in genotype {begin + int(outside.argmax())}"
+            )
+        return columns
 
     def _gathered(self, genotypes: Genotypes) -> tuple[Floats, Floats, Floats]:
         """Sums of genotypes: of blocks, over kernels, and what of them is not measured."""
@@ -133,16 +200,21 @@ class SpacePredictor:
         both = np.zeros((len(genotypes), len(SUMS) + len(ESTIMATES)))
         for begin in range(0, len(genotypes), ROWS):
             own = slice(begin, begin + ROWS)
-            columns = np.ascontiguousarray(genotypes[own].T)
+            columns = self._columns(genotypes, begin)
             for table in self._tables:
                 rows = table.rows(columns)
                 parts[own] += table.prices[rows]
                 both[own] += table.sums.take(rows, axis=0)
         return parts, both[:, : len(SUMS)], both[:, len(SUMS) :]
 
-    def bounds_ms(self, genotypes: Genotypes, quantile: float) -> tuple[Floats, Floats]:
-        """Bounds ``(n,)`` that the latency stays above, and below, each with ``quantile``."""
-        parts, sums, unsure = self._gathered(genotypes)
+    def bounds_ms(self, genotypes: ArrayLike, quantile: float) -> tuple[Floats, Floats]:
+        """Bounds ``(n,)`` that the latency stays above, and below, each with ``quantile``.
+
+        Raises:
+            SpecError: A genotype is not of the space, or the quantile not between 0 and 1.
+        """
+        quantile = between_0_and_1("quantile", quantile)
+        parts, sums, unsure = self._gathered(self._genotypes(genotypes))
         latency = self._predictor.predict_sums(parts, sums)
         low, high = self._predictor.log_bounds(parts, sums, unsure, quantile)
         return latency * np.exp(low), latency * np.exp(high)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwnas.errors import RequestError
+from hwnas.errors import SpecError
 from hwnas.predictors.candidates import Candidates, Floats, Indices
+from hwnas.predictors.checks import between_0_and_1, number, whole_number
+from hwnas.predictors.learning_curve import more_samples
 
 LEAST_SAMPLES = 3
 CONSTANT = 25.0
@@ -20,9 +22,6 @@ is kept with so much noise that it says nothing."""
 FEWEST_TO_DOUBT = 5
 POOL = 2000
 """Candidates among which samples are chosen, at most."""
-
-MOST_TIMES = 100
-"""A learning curve is not followed beyond so many times the samples that there are."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,11 @@ class FewShot:
             latency_ms: Their latencies on the new device, milliseconds.
 
         Raises:
-            RequestError: Too few samples, or latencies that are not positive.
+            SpecError: Too few samples, indices that are no whole numbers of candidates, one
+                index with several latencies, latencies that are not positive, or no prior.
         """
+        if not self.priors:
+            raise SpecError("priors must hold at least one Prior; PRIORS has those that are usual")
         self.candidates_ = candidates
         self.indices_, self.latency_ms_ = _samples(candidates.count, indices, latency_ms)
         logs = np.log(self.latency_ms_) - candidates.expected[self.indices_]
@@ -141,7 +143,11 @@ class FewShot:
         self.out_of_fold_: Floats = self.weights_ @ np.array(left_out)
 
     def predict(self) -> Floats:
-        """Latencies of all candidates, ``(n,)`` ms."""
+        """Latencies of all candidates, ``(n,)`` ms.
+
+        Raises:
+            SpecError: This is not fitted.
+        """
         return np.asarray(np.exp(self._posterior()[0]))
 
     def predict_interval(self, level: float = 0.9) -> tuple[Floats, Floats, Floats]:
@@ -150,15 +156,24 @@ class FewShot:
         Bounds are of Student's t with one degree of freedom fewer than samples.
 
         Args:
-            level: Probability that the latency is between them.
+            level: Probability that the latency is between them, above 0 and below 1.
+
+        Raises:
+            SpecError: The level is none, or this is not fitted.
         """
         from scipy.stats import t
 
+        level = between_0_and_1("level", level)
         mean, spread = self._posterior()
         width = float(t.ppf((1 + level) / 2, len(self.indices_) - 1)) * spread
         return np.exp(mean), np.exp(mean - width), np.exp(mean + width)
 
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "cross_validated_error_"):
+            raise SpecError("this FewShot is not fitted: call fit(candidates, indices, latency_ms)")
+
     def _posterior(self) -> tuple[Floats, Floats]:
+        self._require_fitted()
         terms = self.candidates_.terms(slice(None), self.indices_)
         own = self.candidates_.variances()
         means, variances = [], []
@@ -186,12 +201,15 @@ class FewShot:
 
         Returns:
             ``None`` where the error is low enough already.
+
+        Raises:
+            SpecError: The target is no number, or this is not fitted.
         """
+        self._require_fitted()
         now = self.cross_validated_error_
-        if now <= target_pct:
+        if now <= number("target_pct", target_pct):
             return None
-        count = len(self.indices_)
-        return more_samples(count, now, self._halved(seed), target_pct)
+        return more_samples(len(self.indices_), now, self._halved(seed), target_pct)
 
     def _halved(self, seed: int) -> float | None:
         """The cross-validated error of half the samples; ``None`` where that is too few."""
@@ -209,35 +227,6 @@ class FewShot:
         return float(np.mean(errors))
 
 
-TYPICAL_POWER = 0.35
-LEAST_POWER, MOST_POWER = 0.1, 1.0
-
-
-def more_samples(
-    count: int, error_pct: float, halved_pct: float | None, target_pct: float
-) -> int | None:
-    """How many more samples a power law through two errors needs for a target.
-
-    Args:
-        count: Samples that there are.
-        error_pct: Their cross-validated error.
-        halved_pct: That of half of them; without it a typical power is taken.
-        target_pct: The error wanted.
-
-    Returns:
-        ``None`` where the error is low enough.
-    """
-    if error_pct <= target_pct:
-        return None
-    power = TYPICAL_POWER
-    if halved_pct is not None:
-        power = float(np.clip(np.log2(halved_pct / error_pct), LEAST_POWER, MOST_POWER))
-    if target_pct <= 0:
-        return MOST_TIMES * count
-    times = min(float(MOST_TIMES), np.exp(np.log(error_pct / target_pct) / power))
-    return max(1, int(np.ceil(count * times)) - count)
-
-
 def choose(candidates: Candidates, count: int, seed: int = 0) -> Indices:
     """Which candidates to measure on a new device, what tells most first.
 
@@ -251,10 +240,9 @@ def choose(candidates: Candidates, count: int, seed: int = 0) -> Indices:
         seed: Seed of the pool that is chosen from.
 
     Raises:
-        RequestError: The count is not positive.
+        SpecError: The number is not whole, or not positive.
     """
-    if count < 1:
-        raise RequestError(f"the number of samples is at least 1; received {count}")
+    whole_number("count", count, least=1)
     rng = np.random.default_rng(seed)
     size = min(candidates.count, max(POOL, count))
     pool = rng.permutation(candidates.count)[:size]
@@ -286,17 +274,28 @@ def _rounding(latency_ms: Floats) -> Floats:
     return noise
 
 
-def _samples(count: int, indices: ArrayLike, latency_ms: ArrayLike) -> tuple[Indices, Floats]:
-    chosen = np.asarray(indices, dtype=np.int64)
-    latencies = np.asarray(latency_ms, dtype=float)
-    if chosen.ndim != 1 or chosen.shape != latencies.shape:
-        raise RequestError(
-            f"indices and latencies are (m,) each; received {chosen.shape} and {latencies.shape}"
+def _samples(candidates: int, indices: ArrayLike, latency_ms: ArrayLike) -> tuple[Indices, Floats]:
+    given, latencies = np.asarray(indices), np.asarray(latency_ms)
+    if given.ndim != 1 or given.shape != latencies.shape:
+        raise SpecError(
+            f"indices and latencies are (m,) each; received {given.shape} and {latencies.shape}"
         )
-    if len(chosen) < LEAST_SAMPLES:
-        raise RequestError(f"at least {LEAST_SAMPLES} samples are needed; received {len(chosen)}")
-    if chosen.min() < 0 or chosen.max() >= count:
-        raise RequestError(f"indices are from 0 to {count - 1}; received {chosen.tolist()}")
-    if not (np.isfinite(latencies).all() and (latencies > 0).all()):
-        raise RequestError("latencies are positive milliseconds; measure again what is not")
-    return chosen, latencies
+    if len(given) < LEAST_SAMPLES:
+        raise SpecError(f"at least {LEAST_SAMPLES} samples are needed; received {len(given)}")
+    if given.dtype.kind not in "iu":
+        advice = "; np.flatnonzero(mask) are those of a mask" if given.dtype.kind == "b" else ""
+        raise SpecError(f"indices are whole numbers; received {given.dtype}{advice}")
+    if given.min() < 0 or given.max() >= candidates:
+        raise SpecError(f"indices are from 0 to {candidates - 1}; received {given.tolist()}")
+    numbers = latencies.dtype.kind in "iuf"
+    if not (numbers and np.isfinite(latencies).all() and (latencies > 0).all()):
+        raise SpecError("latencies are positive milliseconds; measure again what is not")
+    chosen, measured = given.astype(np.int64), latencies.astype(float)
+    order = np.lexsort((measured, chosen))
+    same = np.diff(chosen[order]) == 0
+    if (same & (np.diff(measured[order]) != 0)).any():
+        several = int(chosen[order][1:][same & (np.diff(measured[order]) != 0)][0])
+        raise SpecError(
+            f"index {several} has several latencies; give one of each, such as their median"
+        )
+    return chosen, measured

@@ -3,12 +3,14 @@
 from hwnas.profiles.bags import NetworkBag, ProfiledBags
 from hwnas.profiles.conditions import Differences, differences
 from hwnas.profiles.device import Device
+from hwnas.profiles.lines import LARGEST_MS
 from hwnas.profiles.merge import Merged
 from hwnas.profiles.observation import Measurement, Observation, combine
 from hwnas.profiles.records import Records, fusion_of
 from hwnas.profiles.store import DeviceProfile, profiles_folder
 
 __all__ = [
+    "LARGEST_MS",
     "Device",
     "DeviceProfile",
     "Differences",

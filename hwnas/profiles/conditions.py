@@ -144,6 +144,34 @@ def check(
     return [*found.refuse, *found.warn, *among]
 
 
+def check_device(device: str, sessions: Mapping[str, Conditions], decided: Conditions) -> None:
+    """Refuse a device whose ``device.toml`` is another one than that which was measured.
+
+    Where some session was measured as the file has it, nothing is wrong with the file.
+
+    Args:
+        device: Its name.
+        sessions: Conditions by session; without any, nothing is compared.
+        decided: What ``device.toml`` decides (``Device.conditions``).
+
+    Raises:
+        RequestError: No session was measured as the file has it.
+    """
+    wrong = [
+        f"{LABELS[name]}: {_show(known, len(sessions))} when measured, {_text(value)} in the file"
+        for name, value in decided.items()
+        if value is not None
+        and (known := _values(sessions, name))
+        and json.dumps(value, sort_keys=True) not in known
+    ]
+    if wrong:
+        raise RequestError(
+            f"'device.toml' of device '{device}' was changed after it was measured: "
+            f"{'; '.join(wrong)}. Put back what it was, or profile anew as another device "
+            "('hwnas device new')."
+        )
+
+
 def distinct(sessions: Mapping[str, Conditions], name: str) -> list[Any]:
     """The known values of one condition, the most frequent first."""
     return [json.loads(text) for text, _ in _values(sessions, name).most_common()]

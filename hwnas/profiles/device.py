@@ -57,6 +57,16 @@ class Device:
         """What the runtime is told: the options and the precision."""
         return {**self.options, "precision": self.precision}
 
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What of the conditions of its sessions the device decides, by their names."""
+        return {
+            "runtime": self.runtime,
+            "threads": self.threads,
+            "precision": self.precision,
+            "provider": self.options.get("provider"),
+        }
+
     def to_toml(self) -> str:
         """The text of ``device.toml``."""
         values: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
@@ -85,10 +95,10 @@ class Device:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ProfileError(f"'{path}' is not TOML: {error}; mend or remove it") from error
         schema = values.pop("schema", None)
-        if schema != SCHEMA:
-            newer = isinstance(schema, int) and schema > SCHEMA
+        if type(schema) is not int or schema != SCHEMA:
+            newer = type(schema) is int and schema > SCHEMA
             raise ProfileError(
-                f"'{path}' has schema {schema}, this hwnas knows {SCHEMA}: "
+                f"'{path}' has schema {schema!r}, this hwnas knows {SCHEMA}: "
                 + ("update hwnas" if newer else "mend the file")
             )
         wrong = _fault(values)

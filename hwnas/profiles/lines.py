@@ -1,7 +1,6 @@
 """``measurements.jsonl``: records to lines and back, with every line checked."""
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +15,9 @@ _OPTIONAL = {"cold_ms": float}
 _FIELDS = {item.name: _OPTIONAL.get(item.name, item.type) for item in fields(Observation)}
 _POSITIVE = {"quiet_ms", "canary_ms"}
 _SHOWN = 60
+
+LARGEST_MS = 1e9
+"""Eleven days: what says that an inference took longer was not measured."""
 
 
 def to_text(
@@ -103,9 +105,10 @@ class _Reader:
         if not isinstance(value, dict):
             raise self._error(number, "not a JSON object", mend)
         if "schema" in value:
-            if value["schema"] != SCHEMA:
-                newer = isinstance(value["schema"], int) and value["schema"] > SCHEMA
-                what = f"schema {_short(str(value['schema']))}, this hwnas knows {SCHEMA}"
+            schema = value["schema"]
+            if type(schema) is not int or schema != SCHEMA:
+                newer = type(schema) is int and schema > SCHEMA
+                what = f"schema {_short(json.dumps(schema))}, this hwnas knows {SCHEMA}"
                 raise self._error(number, what, "update hwnas" if newer else mend)
             self._schema = True
         elif "define" in value:
@@ -242,9 +245,11 @@ def _wrong_value(name: str, value: Any) -> str | None:
     kind = _FIELDS[name]
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and value > LARGEST_MS:
+            return f"a time of at most {LARGEST_MS:g} ms"
         if name in _POSITIVE:
-            return None if number and 0 < value <= sys.float_info.max else "a positive time in ms"
-        return None if number and 0 <= value <= sys.float_info.max else "a time in ms, not negative"
+            return None if number and value > 0 else "a positive time in ms"
+        return None if number and value >= 0 else "a time in ms, not negative"
     if kind is int:
         counted = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         return None if counted else "a count"

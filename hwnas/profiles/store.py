@@ -14,6 +14,7 @@ from hwnas.errors import ProfileError, RequestError, UnknownNameError
 from hwnas.files import append_text, make_folder, storage_error, write_text
 from hwnas.profiles.conditions import Conditions, check
 from hwnas.profiles.device import Device
+from hwnas.profiles.freshness import MEASUREMENTS
 from hwnas.profiles.lines import parse, sorted_text, to_text
 from hwnas.profiles.lock import hold, try_hold
 from hwnas.profiles.merge import Merged, joined, require_same
@@ -109,7 +110,7 @@ class DeviceProfile:
 
     @property
     def _path(self) -> Path:
-        return self.folder / "measurements.jsonl"
+        return self.folder / MEASUREMENTS
 
     @property
     def _lock_path(self) -> Path:
@@ -297,7 +298,7 @@ class DeviceProfile:
         """
         try:
             value = json.loads(self.predictor_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return True
         return not isinstance(value, dict) or value.get("fitted_on") != records.digest()
 

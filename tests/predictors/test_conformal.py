@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hwnas.predictors.conformal import conformal_interval, conformal_quantile
+from hwnas.predictors.conformal import conformal_interval, conformal_quantile, highest_level
 from hwnas.predictors.metrics import accuracy
 
 
@@ -21,6 +21,15 @@ def test_beyond_what_the_sample_tells_the_bound_is_wider_than_all_of_it():
     assert conformal_quantile(errors, 0.99) > 1
     low, high = conformal_interval(np.zeros(0), 0.9)
     assert low < -0.2 and high > 0.2
+
+
+@pytest.mark.parametrize("count", [5, 9, 19, 39, 45, 99, 273])
+def test_the_highest_level_is_that_of_the_whole_sample_and_no_more(count):
+    errors = np.linspace(-1, 2, count)
+    level = highest_level(count)
+    assert conformal_interval(errors, level) == (-1, 2)
+    assert conformal_interval(errors, level + 0.001)[1] > 2
+    assert highest_level(0) == highest_level(1) == 0
 
 
 def test_accuracy_counts_what_it_says():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hwnas.errors import ProfileError
+from hwnas.errors import ProfileError, SpecError
 from hwnas.export.bags import SpaceBags
 from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.kernels import FUSION, lower
@@ -144,14 +144,77 @@ def test_intervals_of_another_family_are_wider_and_hold_the_truth(fitted):
     assert held[0] >= 0.75 and held[1] >= 0.75
 
 
-def test_an_operator_without_a_kernel_widens_the_interval(fitted):
-    predictor, _, _ = fitted
+@pytest.fixture(scope="module")
+def network():
     resnet = space("resnet-32")
     row = resnet.sample(np.random.default_rng(1), 1)[0]
-    kernels = lower(architecture_to_onnx(resnet.decode(row)), FUSION["onnxruntime"])
-    sure, unsure = (predictor.predict_bag(kernels.kernels, count) for count in (0, 5))
-    assert unsure.latency_ms == sure.latency_ms
+    return lower(architecture_to_onnx(resnet.decode(row)), FUSION["onnxruntime"]).kernels
+
+
+def test_an_operator_without_a_kernel_leaves_the_latency_open_above(fitted, network):
+    predictor, _, _ = fitted
+    sure, unsure = (predictor.predict_bag(network, count) for count in (0, 5))
+    assert unsure.latency_ms == sure.latency_ms and unsure.low_ms == sure.low_ms
     assert unsure.covered < sure.covered == 1
-    assert unsure.low_ms < sure.low_ms and unsure.high_ms > sure.high_ms
-    wider = predictor.predict_bag(kernels.kernels, 0, level=0.99)
-    assert wider.low_ms <= sure.low_ms and wider.high_ms >= sure.high_ms
+    assert unsure.high_ms == np.inf and np.isfinite(sure.high_ms)
+    assert (sure.not_covered, unsure.not_covered) == (0, 5)
+    nothing = predictor.predict_bag({}, 3)
+    assert nothing.covered == 0 and nothing.high_ms == np.inf and nothing.latency_ms > 0
+    assert predictor.predict_bag({}).covered == 1
+
+
+def test_a_level_that_the_networks_do_not_tell_gives_the_highest_that_they_do(fitted, network):
+    predictor, _, _ = fitted
+    # 45 networks were fitted on.
+    assert predictor.highest_level == 44 / 46
+    asked, given = (predictor.predict_bag(network, level=level) for level in (0.999, 44 / 46))
+    assert asked == given and asked.level == 44 / 46
+    narrower = predictor.predict_bag(network, level=0.9)
+    assert narrower.level == 0.9
+    assert given.low_ms <= narrower.low_ms and given.high_ms >= narrower.high_ms
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.5, 1.5, 90, float("nan"), None, "0.9", True])
+def test_levels_outside_are_refused(fitted, network, level):
+    predictor, _, _ = fitted
+    with pytest.raises(SpecError, match="level must be a number above 0 and below 1"):
+        predictor.predict_bag(network, level=level)
+    pricer = SpacePredictor(predictor, SpaceBags(space("resnet-32")))
+    with pytest.raises(SpecError, match="quantile must be a number above 0 and below 1"):
+        pricer.bounds_ms(np.zeros((1, 11), dtype=np.int64), level)
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), 1.5, None, "2", True, 10**30])
+def test_counts_that_are_none_are_refused(fitted, network, value):
+    predictor, _, _ = fitted
+    with pytest.raises(SpecError, match="not_covered must be a whole number"):
+        predictor.predict_bag(network, value)
+    kernel = next(iter(network))
+    with pytest.raises(SpecError, match="the count of 'Conv.*' must be a whole number"):
+        predictor.predict_bag({kernel: value})
+
+
+@pytest.mark.parametrize("bag", [None, "abc", ["Conv"], {"Conv": 1}])
+def test_what_is_no_bag_is_refused(fitted, bag):
+    with pytest.raises(SpecError, match="a bag is a mapping from kernels"):
+        fitted[0].predict_bag(bag)
+
+
+def test_a_predictor_that_is_not_fitted_says_so(network, tmp_path):
+    for use in (
+        lambda: LatencyPredictor().predict_bag(network),
+        lambda: LatencyPredictor().save(tmp_path / "p.json"),
+        lambda: LatencyPredictor().highest_level,
+        lambda: SpacePredictor(LatencyPredictor(), SpaceBags(space("resnet-32"))),
+    ):
+        with pytest.raises(ProfileError, match="not fitted: call fit, or"):
+            use()
+
+
+def test_a_latency_that_is_not_finite_is_an_error(fitted, network, tmp_path):
+    fitted[0].save(tmp_path / "predictor.json")
+    broken = LatencyPredictor.load(tmp_path / "predictor.json")
+    for scale in (1000.0, -1000.0):
+        broken.model_residual_.scale_ = scale
+        with pytest.raises(ProfileError, match="a finite number above 0.*fit again"):
+            broken.predict_bag(network)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from hwnas.errors import RequestError
+from hwnas.errors import SpecError
 from hwnas.predictors.candidates import Candidates
-from hwnas.predictors.transfer import FewShot, choose, more_samples
+from hwnas.predictors.transfer import FewShot, choose
 
 
 class World:
@@ -144,14 +144,6 @@ def test_what_is_still_needed(world):
     assert far == model.needs_more(0.5 * error)
 
 
-def test_a_power_law_is_followed_and_not_too_far():
-    # Halving the samples made it sqrt(2) worse: four times as many halve it.
-    assert more_samples(10, 8.0, 8.0 * 2**0.5, 4.0) == 30
-    assert more_samples(10, 8.0, 4.0, 0.001) == 990
-    assert more_samples(10, 8.0, None, 8.0) is None
-    assert more_samples(10, 8.0, None, 0.0) == 1000
-
-
 def test_chosen_samples_beat_random_ones():
     gains = []
     for seed in range(6):
@@ -170,7 +162,7 @@ def test_chosen_samples_beat_random_ones():
 def test_choosing_all_and_none(world):
     candidates = world.candidates()
     assert sorted(choose(candidates, 10_000)) == list(range(600))
-    with pytest.raises(RequestError, match="at least 1; received 0"):
+    with pytest.raises(SpecError, match="from 1 to .*; received 0"):
         choose(candidates, 0)
 
 
@@ -182,9 +174,43 @@ def test_what_cannot_be_learned_from_is_refused(world):
         ("positive milliseconds", [1, 2, 3], [1.0, np.nan, 2.0]),
         ("indices are from 0 to 599", [1, 2, 600], [1.0, 2.0, 3.0]),
         ("received \\(3,\\) and \\(2,\\)", [1, 2, 3], [1.0, 2.0]),
+        ("at least 3 samples are needed; received 0", [], []),
+        ("whole numbers; received float64", [0.9, 1.9, 2.9], [1.0, 2.0, 3.0]),
+        ("received bool; np.flatnonzero", np.arange(600) < 9, np.ones(600)),
+        ("index 4 has several latencies", [1, 4, 2, 4], [1.0, 2.0, 1.0, 3.0]),
+        ("positive milliseconds", [1, 2, 3], ["1", "2", "3"]),
+        ("positive milliseconds", [1, 2, 3], [1j, 2, 3]),
+        ("from 0 to 599", [-1, 2, 3], [1.0, 2.0, 3.0]),
     ):
-        with pytest.raises(RequestError, match=words):
+        with pytest.raises(SpecError, match=words):
             FewShot().fit(candidates, indices, latencies)
+
+
+def test_one_latency_that_is_given_twice_is_one(world):
+    truth, own = world.device(), [1, 5, 9, 5, 30]
+    predicted = FewShot().fit(world.candidates(), own, truth[own]).predict()
+    assert np.isfinite(predicted).all()
+
+
+def test_numbers_that_are_none_are_refused(world):
+    model = FewShot()
+    for use in (model.predict, model.predict_interval, lambda: model.needs_more(5.0)):
+        with pytest.raises(SpecError, match="not fitted: call fit"):
+            use()
+    own = world.samples(10)
+    model.fit(world.candidates(), own, world.device()[own])
+    for level in (0, 1, -1, 1.5, float("nan"), None, "0.9"):
+        with pytest.raises(SpecError, match="level must be a number above 0 and below 1"):
+            model.predict_interval(level)
+    for target in (float("nan"), None, "5", True):
+        with pytest.raises(SpecError, match="target_pct must be a number"):
+            model.needs_more(target)
+    assert model.needs_more(float("inf")) is None
+    for count in (2.5, -1, None, "3"):
+        with pytest.raises(SpecError, match="count must be a whole number"):
+            choose(world.candidates(), count)
+    with pytest.raises(SpecError, match="at least one Prior"):
+        FewShot([]).fit(world.candidates(), own, world.device()[own])
 
 
 def test_the_constructor_stores_parameters_only():
