@@ -104,6 +104,11 @@ def _text(field: str, value: Any) -> None:
         raise _refuse(field, "a text", value)
 
 
+def _scale(field: str, value: Any) -> None:
+    """Spreads of features: of none measured it is one number for all."""
+    (_list(_positive, FEATURES) if isinstance(value, list) else _positive)(field, value)
+
+
 def _or_null(check: Check) -> Check:
     def checked(field: str, value: Any) -> None:
         if value is not None:
@@ -161,7 +166,7 @@ _NOVELTY = _object(
     {
         "known": _list(_VECTOR),
         "centre": _VECTOR,
-        "scale": _list(_positive, FEATURES),
+        "scale": _scale,
         "reach": _not_negative,
     }
 )

@@ -146,3 +146,29 @@ def test_files_that_are_no_tables(hwnas, tmp_path):
         path.write_bytes(content)
         done = hwnas(*words(path))
         assert done.code == 2 and said in done.err.replace("\n", " ")
+
+
+def test_a_target_whose_latencies_are_all_the_same_has_no_rank(hwnas, table):
+    same = {(line, 5): "3.0" for line in range(1, 301)}
+    path = table(change=same)
+    alone = hwnas(*words(path), "--json")
+    assert alone.code == 0
+    row = alone.json["targets"]["new"]
+    assert row["spearman_mean"] is None and row["spearman_std"] is None and row["mape_pct"] < 100
+    assert alone.json["mean"] is None and "'new' that judge are all the same" in alone.err
+    both = hwnas(*words(path, targets="new,third", reference="near,other"), "--json")
+    assert both.json["mean"] == both.json["targets"]["third"]["spearman_mean"] > 0.9
+    people = hwnas(*words(path))
+    assert people.code == 0 and "–" in people.out
+
+
+def test_latencies_as_far_apart_as_are_allowed_warn_of_nothing(hwnas, table):
+    change = {(line, 5): "1e9" if line % 2 else "1e-9" for line in range(1, 301)}
+    assert hwnas(*words(table(change=change)), "--json").code == 0
+
+
+def test_square_brackets_in_a_device_are_no_markup(hwnas, tmp_path, table):
+    path = table()
+    path.write_text(path.read_text().replace(",new", ",[/new]", 1))
+    done = hwnas(*words(path, targets="[/new]"))
+    assert done.code == 0 and "[/new]" in done.out

@@ -1,6 +1,14 @@
+import json
+
 import numpy as np
 
 from hwnas.predictors import LatencyPredictor
+from hwnas.profiles import DeviceProfile
+from hwnas.profiling.bags import profiled_bags
+
+
+def bags_of(name):
+    return profiled_bags(DeviceProfile.open(name).read(), "simulated")
 
 
 def test_a_device_borrows_from_another(hwnas, slow):
@@ -18,6 +26,23 @@ def test_a_device_borrows_from_another(hwnas, slow):
     people = hwnas("fit", "slow", "--from", "sim")
     assert people.code == 0 and "borrowed from sim" in people.err
     assert "Accuracy on 3 networks" in people.out
+
+
+def test_where_too_few_networks_judge_what_they_would_say_is_null(hwnas, slow):
+    path = slow / "measurements.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    judged = {item.measurement.key for item in bags_of("slow").networks if item.judged}
+    left = [line for line in lines if not any(json.dumps(key)[1:-1] in line for key in judged)]
+    path.write_text("".join(left))
+    done = hwnas("fit", "slow", "--from", "sim", "--json")
+    assert done.code == 0
+    result = done.json["accuracy"]
+    assert result["fitted_on"] == 9 and result["cross_validated_error_pct"] < 2
+    for name in ("count", "mape_pct", "within_5_pct", "within_10_pct", "spearman", "kendall"):
+        assert result[name] is None
+    assert result["baselines"] is None and result["noise_floor_pct"] is not None
+    people = hwnas("fit", "slow", "--from", "sim")
+    assert people.code == 0 and "borrowed from sim" in people.err and people.out == ""
 
 
 def test_what_is_not_good_enough_is_not_kept(hwnas, slow):

@@ -86,3 +86,21 @@ def test_a_new_device_opens_no_worker_to_ask(profiles):
 
     # A target that cannot be opened: it must not be.
     check_here(DeviceProfile.create(Device("new")), None)
+
+
+class Measured:
+    """A session that has measured nothing."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def run(self):
+        return 1.0
+
+
+def test_what_is_measured_but_cannot_be_fitted_is_failed_work(hwnas, profiles, monkeypatch):
+    monkeypatch.setattr("hwnas.profiling.ProfilingSession", Measured)
+    assert hwnas("device", "new", "d", "--runtime", "simulated").code == 0
+    done = hwnas("profile", "d", "--space", "resnet-32", "--json")
+    assert done.code == 1 and done.out == ""
+    assert "what was measured is kept, but was not fitted: 0 networks" in done.err

@@ -5,6 +5,7 @@ import pytest
 
 from hwnas.errors import ProfileError, SpecError
 from hwnas.predictors import LatencyPredictor
+from hwnas.predictors.residual import Residual
 from hwnas.predictors.saved import read_saved
 from hwnas.profiles import DeviceProfile
 from hwnas.profiling.bags import profiled_bags
@@ -112,3 +113,11 @@ def test_another_schema_is_shown_as_it_stands(path, schema, shown):
 def test_what_is_no_path(what):
     with pytest.raises(SpecError, match="loaded from the path of a file"):
         LatencyPredictor.load(what)
+
+
+def test_a_residual_of_no_blocks_is_read_again(path, text):
+    whole = json.loads(text)
+    width = len(whole["block_residual"]["novelty"]["centre"])
+    whole["block_residual"] = Residual().fit(np.zeros((0, width)), np.zeros(0)).to_json()
+    path.write_text(json.dumps(whole))
+    assert LatencyPredictor.load(path).to_json() == whole

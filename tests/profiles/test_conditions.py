@@ -2,7 +2,15 @@ import pytest
 
 from hwnas.errors import RequestError
 from hwnas.profiles import Device, DeviceProfile
-from hwnas.profiles.conditions import between, check, differences, distinct, mixed, of_worker
+from hwnas.profiles.conditions import (
+    between,
+    check,
+    check_device,
+    differences,
+    distinct,
+    mixed,
+    of_worker,
+)
 
 HERE = {
     "runtime": "onnxruntime",
@@ -127,3 +135,26 @@ def test_what_a_worker_says_becomes_conditions():
         "batch": 1,
         "cpu": "c",
     }
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"threads": 8}, "threads: 1 when measured, 8 in the file"),
+        ({"runtime": "torch"}, "runtime: onnxruntime when measured, torch in the file"),
+        ({"precision": "fp16"}, "precision: fp32 when measured, fp16 in the file"),
+        ({"options": {"provider": "cuda"}}, "provider: cpu when measured, cuda in the file"),
+    ],
+)
+def test_a_device_that_was_changed_after_it_was_measured_is_refused(changed, says):
+    sessions = {"s0": {**HERE, "precision": "fp32", "provider": "cpu"}}
+    check_device("d", sessions, Device("d").conditions)
+    with pytest.raises(RequestError, match=f"'device.toml' of device 'd' was changed.*{says}"):
+        check_device("d", sessions, Device("d", **changed).conditions)
+
+
+def test_a_device_that_some_session_was_measured_with_is_not_refused():
+    decided = Device("d", threads=8).conditions
+    check_device("d", {}, decided)
+    check_device("d", {"s0": {"cpu": "x"}}, decided)
+    check_device("d", {"s0": HERE, "s1": {**HERE, "threads": 8}}, decided)

@@ -28,6 +28,8 @@ def test_values_of_nonsense_are_named(tmp_path, line, says):
     ("text", "says"),
     [
         (b'schema = 2\nname = "d"', "schema 2, this hwnas knows 1: update hwnas"),
+        (b'schema = "1"\nname = "d"', "schema '1', this hwnas knows 1: mend"),
+        (b'schema = true\nname = "d"', "schema True, this hwnas knows 1: mend"),
         (b'name = "d"', "schema None, this hwnas knows 1: mend"),
         (b'schema = 1\nname = "d"\nname = "e"', "not TOML: Cannot overwrite a value"),
         (b"schema = 1", "the device has no name"),

@@ -70,7 +70,13 @@ WRONG = {
     "conditions and more": ('{"session":"s1","conditions":{},"x":1}', "a session is"),
     "a definition of no object": ('{"define":"block:a","as":[]}', "a definition is"),
     "a newer schema": ('{"schema":99}', "schema 99, this hwnas knows 1; update hwnas"),
-    "no schema at all": ('{"schema":"one"}', "schema one, this hwnas knows 1; mend"),
+    "a schema as text": ('{"schema":"1"}', 'schema "1", this hwnas knows 1; mend'),
+    "a schema that is a truth": ('{"schema":true}', "schema true, this hwnas knows 1; mend"),
+    "longer than any inference": (
+        altered(quiet_ms=1e308, high_ms=1e308),
+        r"'quiet_ms' must be a time of at most 1e\+09 ms, received 1e\+308",
+    ),
+    "no schema at all": ('{"schema":"one"}', 'schema "one", this hwnas knows 1; mend'),
     "conditions that are not there": (
         altered(session="s9"),
         "has no conditions: those of the session",
