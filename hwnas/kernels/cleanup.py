@@ -22,7 +22,9 @@ def repeated(graph: Graph) -> None:
         if value.size <= _SHARED_CONSTANT:
             names[tensor] = f"{value.dtype}{value.shape}{value.tobytes().hex()}"
     for node in list(graph.nodes):
-        if node.reason or not node.outputs or node.op.startswith("Random"):
+        if node.reason or node.body is not None or not node.outputs:
+            continue
+        if node.op.startswith("Random"):
             continue
         if any(output in names for output in node.outputs):
             continue

@@ -76,11 +76,15 @@ def lower(
             raise ShapeError(
                 f"'{name}': input '{item.name}' has no elements, shape {graph.shape(item.name)}"
             )
+    fed = [item.name for item in model.graph.input]
+    return _lowered(graph, rules, fed if inside else [])
+
+
+def _lowered(graph: Graph, rules: FusionRules, images: Sequence[str]) -> Lowered:
     _remove(graph, rules)
     rewrite(graph, rules.rewrites)
     _fold(graph)
-    fed = [item.name for item in model.graph.input]
-    return _Grouping(graph, rules, fed if inside else []).run()
+    return _Grouping(graph, rules, images).run()
 
 
 def _remove(graph: Graph, rules: FusionRules) -> None:
@@ -126,6 +130,12 @@ class _Grouping:
         for node in self.graph.nodes:
             if node.reason:
                 not_covered[node.label] += 1
+            elif node.body is not None:
+                body = _lowered(node.body, self.rules, [])
+                for kernel, count in body.kernels.items():
+                    kernels[kernel] += count * node.times
+                for label, count in body.not_covered.items():
+                    not_covered[label] += count * node.times
             else:
                 self._visit(node)
         for group in self.groups:

@@ -1,7 +1,8 @@
 """Reading ONNX files made by anyone, with errors that say what is wrong."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import onnx
@@ -222,19 +223,26 @@ def _forget_inferred_shapes(model: onnx.ModelProto) -> None:
 
 def declared_types(model: onnx.ModelProto) -> dict[str, tuple[Shape, str]]:
     """Static shape and element type of every tensor for which the model states them."""
+    known = stated_types((*model.graph.input, *model.graph.value_info, *model.graph.output))
+    for constant in model.graph.initializer:
+        known[constant.name] = (tuple(constant.dims), dtype_name(constant.data_type))
+    return known
+
+
+def stated_types(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[Shape, str]]:
+    """Static shape and element type of the tensors for which these state them."""
     known: dict[str, tuple[Shape, str]] = {}
-    for item in (*model.graph.input, *model.graph.value_info, *model.graph.output):
+    for item in values:
         tensor = item.type.tensor_type
         if not tensor.HasField("shape"):
             continue
         sizes = [size.dim_value if size.HasField("dim_value") else -1 for size in tensor.shape.dim]
         if all(size >= 0 for size in sizes):
             known[item.name] = (tuple(sizes), dtype_name(tensor.elem_type))
-    for constant in model.graph.initializer:
-        known[constant.name] = (tuple(constant.dims), dtype_name(constant.data_type))
     return known
 
 
+@lru_cache(maxsize=64)
 def dtype_name(element_type: int) -> str:
     """ONNX's element type as a lower-case name; its ``FLOAT`` is ``float32``."""
     if element_type not in TensorProto.DataType.values():
