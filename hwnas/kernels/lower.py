@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
+import onnx.inliner
 
-from hwnas.errors import ShapeError
+from hwnas.errors import ModelFileError, ShapeError
 from hwnas.kernels.fusion import FusionRules
 from hwnas.kernels.graph import Graph, Node
 from hwnas.kernels.inference import declared_graph, graph_of
 from hwnas.kernels.kernel import Kernel, Shape
 from hwnas.kernels.make import kernel_of
+from hwnas.kernels.model_file import first_line
 from hwnas.kernels.rewrites import rewrite
 
 
@@ -37,6 +39,9 @@ class Lowered:
         kernels: How often each kernel occurs.
         not_covered: Operators whose kernels cannot be known (sub-graphs, unknown
             shapes, custom domains), with how often they occur.
+
+    Both are empty of a model that computes nothing (``Identity``, constants): nothing
+    of it is unpriced.
     """
 
     kernels: Counter[Kernel]
@@ -66,7 +71,9 @@ def lower(
     Raises:
         ShapeError: Input shapes are dynamic and not given, or do not fit,
             or weights do not fit what they are applied to.
+        ModelFileError: Operators that the model defines itself cannot be written out.
     """
+    model = _written_out(model, name)
     if shapes_known:
         graph = declared_graph(model)
     else:
@@ -78,6 +85,18 @@ def lower(
             )
     fed = [item.name for item in model.graph.input]
     return _lowered(graph, rules, fed if inside else [])
+
+
+def _written_out(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The model with what it defines by functions of its own written out, as runtimes do."""
+    if not model.functions:
+        return model
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelFileError(
+            f"'{name}': its functions cannot be written out: {first_line(error)}"
+        ) from error
 
 
 def _lowered(graph: Graph, rules: FusionRules, images: Sequence[str]) -> Lowered:
@@ -130,20 +149,21 @@ class _Grouping:
         for node in self.graph.nodes:
             if node.reason:
                 not_covered[node.label] += 1
-            elif node.body is not None:
+            elif node.body is None:
+                self._visit(node)
+            elif node.times:
                 body = _lowered(node.body, self.rules, [])
                 for kernel, count in body.kernels.items():
                     kernels[kernel] += count * node.times
                 for label, count in body.not_covered.items():
                     not_covered[label] += count * node.times
-            else:
-                self._visit(node)
         for group in self.groups:
             node = group.node
             kernel = kernel_of(self.graph, node, group.fused, group.extra_inputs, group.output)
             if kernel is None:
                 not_covered[node.label] += 1
-            else:
+            # What gives no element computes nothing.
+            elif kernel.output_elements:
                 kernels[kernel] += 1
         return Lowered(kernels, not_covered)
 

@@ -1,6 +1,8 @@
 """Reading ONNX files made by anyone, with errors that say what is wrong."""
 
 import math
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -10,54 +12,95 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from hwnas.errors import ModelFileError, ShapeError, StorageError
-from hwnas.kernels.kernel import DTYPE_BYTES, Shape
+from hwnas.kernels.external import outside_tensors, read_outside
+from hwnas.kernels.kernel import Shape
+from hwnas.kernels.subgraphs import attribute_graphs
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 MOST_BYTES = 2**31
 """Protocol buffers are smaller."""
 MOST_ELEMENTS = 2**40
 """More elements than any tensor of a model that runs has."""
+_KINDS = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+    (stat.S_ISSOCK, "socket"),
+)
 
 
-def read_model(path: Path) -> onnx.ModelProto:
-    """The model in a file, with its external data.
+def read_model(path: Path, *, weights: bool = False) -> onnx.ModelProto:
+    """The model in a file.
+
+    Args:
+        path: The file.
+        weights: Read weights that are kept in other files too, to run the model.
+            Otherwise these are checked by the size of their file, and only
+            constants of up to 1,024 elements are read.
 
     Raises:
-        ModelFileError: The file does not exist, is not ONNX, is truncated, or
-            lacks its external data.
+        ModelFileError: The file does not exist, is none, is not ONNX, is truncated,
+            or lacks its external data.
         StorageError: The file cannot be read.
     """
-    if not path.is_file():
-        raise ModelFileError(f"there is no file '{path}'")
+    size = _size_bytes(path)
+    if size >= MOST_BYTES:
+        raise ModelFileError(
+            f"'{path}' has {size} bytes; an ONNX file has less than {MOST_BYTES}, larger "
+            "weights are kept in a file beside it: save it with save_as_external_data"
+        )
     try:
-        size = path.stat().st_size
-        if size >= MOST_BYTES:
-            raise ModelFileError(
-                f"'{path}' has {size} bytes; an ONNX file has less than {MOST_BYTES}, larger "
-                "weights are kept in a file beside it: save it with save_as_external_data"
-            )
         payload = path.read_bytes()
     except OSError as error:
         raise StorageError(f"'{path}' cannot be read: {error.strerror}") from error
     model = _decoded(payload, str(path))
-    # By path, so that the checker looks for weights in other files beside this one.
-    _check(str(path), str(path))
-    outside = [t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL]
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, OverflowError, onnx.checker.ValidationError) as error:
-        raise ModelFileError(
-            f"'{path}' keeps its weights in another file that cannot be read: {error}"
-        ) from error
-    for tensor in outside:
-        width = DTYPE_BYTES.get(dtype_name(tensor.data_type))
-        if width is not None and len(tensor.raw_data) != width * math.prod(tensor.dims):
-            raise ModelFileError(
-                f"'{path}' keeps '{tensor.name}' in another file, which holds "
-                f"{len(tensor.raw_data)} bytes of it, not {width * math.prod(tensor.dims)}: "
-                "it is truncated, or of another model"
-            )
+    renamed = _plain_domains(_all_nodes(model))
+    if any(True for _ in outside_tensors(model.graph)):
+        # By path, so that the checker looks for weights in other files beside this one.
+        _check(str(path), str(path))
+        read_outside(model.graph, path, every=weights)
+    else:
+        _check(model if renamed else payload, str(path))
     return model
+
+
+def _size_bytes(path: Path) -> int:
+    """The size of a regular file of that name.
+
+    Raises:
+        ModelFileError: There is none, or its name is no text.
+        StorageError: It cannot be looked at.
+    """
+    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+    if shown != str(path):
+        raise ModelFileError(f"the name of '{shown}' is not UTF-8, which ONNX needs: rename it")
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise ModelFileError(f"there is no file '{path}'") from error
+    except OSError as error:
+        raise StorageError(f"'{path}' cannot be read: {error.strerror}") from error
+    for test, kind in _KINDS:
+        if test(found.st_mode):
+            raise ModelFileError(f"'{path}' is a {kind}, not a file; name an ONNX file")
+    return found.st_size
+
+
+def _all_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return [*model.graph.node, *(node for item in model.functions for node in item.node)]
+
+
+def _plain_domains(nodes: Iterable[onnx.NodeProto]) -> bool:
+    """Write ONNX's own domain as the checker knows it; whether it stood otherwise."""
+    found = False
+    for node in nodes:
+        if node.domain == "ai.onnx":
+            node.domain = ""
+            found = True
+        for graph in attribute_graphs(node):
+            found = _plain_domains(graph.node) or found
+    return found
 
 
 def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
@@ -67,7 +110,7 @@ def parse_model(payload: bytes, name: str) -> onnx.ModelProto:
         ModelFileError: The bytes are not a whole ONNX model of a known version.
     """
     model = _decoded(payload, name)
-    _check(model, name)
+    _check(model if _plain_domains(_all_nodes(model)) else payload, name)
     return model
 
 
@@ -89,7 +132,7 @@ def _decoded(payload: bytes, name: str) -> onnx.ModelProto:
     return model
 
 
-def _check(model: onnx.ModelProto | str, name: str) -> None:
+def _check(model: onnx.ModelProto | bytes | str, name: str) -> None:
     try:
         onnx.checker.check_model(model)
     # What the checker says of names that are no text cannot be said in Python.
@@ -134,8 +177,9 @@ def input_shapes(
             continue
         declared = inputs[item.name]
         shape = given.get(item.name)
+        open_rank = _open_rank(item)
         if shape is None:
-            if item.type.HasField("tensor_type") and not item.type.tensor_type.HasField("shape"):
+            if open_rank:
                 raise ShapeError(
                     f"'{name}': input '{item.name}' has no shape; give it with "
                     f"--input-shape {item.name}:N,N, numbers for N"
@@ -144,9 +188,7 @@ def input_shapes(
                 raise ShapeError(_open_sizes(name, item, declared))
             found[item.name] = tuple(size for size in declared if size is not None)
             continue
-        if len(shape) != len(declared) or any(
-            size is not None and size != own for size, own in zip(declared, shape, strict=True)
-        ):
+        if not open_rank and not _fits(shape, declared):
             raise ShapeError(
                 f"'{name}': input '{item.name}' has the shape "
                 f"({','.join('?' if s is None else str(s) for s in declared)}), which "
@@ -159,7 +201,34 @@ def input_shapes(
         found[item.name] = tuple(shape)
     for tensor, shape in found.items():
         check_sizes(shape, tensor, name)
+    _check_symbols(model, found, name)
     return found
+
+
+def _open_rank(item: onnx.ValueInfoProto) -> bool:
+    return item.type.HasField("tensor_type") and not item.type.tensor_type.HasField("shape")
+
+
+def _fits(shape: Shape, declared: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(declared) and all(
+        size is None or size == own for size, own in zip(declared, shape, strict=True)
+    )
+
+
+def _check_symbols(model: onnx.ModelProto, shapes: Mapping[str, Shape], name: str) -> None:
+    """Refuse inputs that give one named size two values."""
+    known: dict[str, tuple[str, int]] = {}
+    for item in model.graph.input:
+        sizes = item.type.tensor_type.shape.dim
+        for size, own in zip(sizes, shapes.get(item.name, ()), strict=False):
+            if not size.dim_param:
+                continue
+            first, other = known.setdefault(size.dim_param, (item.name, own))
+            if other != own:
+                raise ShapeError(
+                    f"'{name}': the size '{size.dim_param}' is {other} in input '{first}' and "
+                    f"{own} in input '{item.name}'; give --input-shape with one size for both"
+                )
 
 
 def check_sizes(shape: Shape, tensor: str, name: str) -> None:
@@ -189,9 +258,15 @@ def with_static_shapes(
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     for item in fixed.graph.input:
-        if item.name in found:
-            for size, own in zip(item.type.tensor_type.shape.dim, found[item.name], strict=True):
-                size.dim_value = own
+        if item.name not in found or not item.type.HasField("tensor_type"):
+            continue
+        sizes = item.type.tensor_type.shape.dim
+        if _open_rank(item):
+            item.type.tensor_type.shape.SetInParent()
+            for _ in found[item.name]:
+                sizes.add()
+        for size, own in zip(sizes, found[item.name], strict=True):
+            size.dim_value = own
     if shapes:
         _forget_inferred_shapes(fixed)
     return fixed
@@ -208,11 +283,14 @@ def _open_sizes(name: str, item: onnx.ValueInfoProto, declared: tuple[int | None
         for size, zero in zip(declared, empty, strict=True)
     )
     wanted = ",".join("N" if size is None else str(size) for size in declared)
-    kind = "no elements, shape" if any(empty) else "the dynamic shape"
-    return (
-        f"'{name}': input '{item.name}' has {kind} ({sizes}); give it with "
-        f"--input-shape {item.name}:{wanted}, numbers for N"
-    )
+    give = f"--input-shape {item.name}:{wanted}, numbers for N"
+    if any(empty):
+        return (
+            f"'{name}': input '{item.name}' has no elements: the file states its shape as "
+            f"({sizes}). If 0 stands for an open size there, give it with {give}; "
+            "a model that is fed nothing there cannot be priced"
+        )
+    return f"'{name}': input '{item.name}' has the dynamic shape ({sizes}); give it with {give}"
 
 
 def _forget_inferred_shapes(model: onnx.ModelProto) -> None:
