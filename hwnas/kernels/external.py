@@ -56,9 +56,7 @@ def read_outside(graph: onnx.GraphProto, path: Path, *, every: bool = False) -> 
             _read(tensor, file, start, held)
 
 
-def _extent(
-    tensor: TensorProto, place: dict[str, str], file: Path, path: Path
-) -> tuple[int, int]:
+def _extent(tensor: TensorProto, place: dict[str, str], file: Path, path: Path) -> tuple[int, int]:
     """Where in a file a tensor begins, and how many bytes of it the file holds."""
     try:
         start = int(place.get("offset") or 0)

@@ -117,9 +117,7 @@ class _Inference:
         outputs = [item.name for item in self.graph.output]
         self._check_declared(outputs)
         # What a graph inside another operator reads must be there, as what the model gives.
-        return Graph(
-            nodes, self.types, self.values, self.constants, [*outputs, *self.captured]
-        )
+        return Graph(nodes, self.types, self.values, self.constants, [*outputs, *self.captured])
 
     def _learn_constants(self, tensors: Iterable[onnx.TensorProto]) -> None:
         for constant in tensors:
@@ -212,6 +210,9 @@ class _Inference:
         self.protos[tensor] = helper.make_tensor_type_proto(kind, shape)
 
     def _visit(self, node: Node, proto: onnx.NodeProto) -> None:
+        schema = None if node.domain else schema_of(node.op, self.version)
+        if schema is not None:
+            check_arity(schema, node, self.name)
         if node.reason:
             self._believe(node)
             return
@@ -226,9 +227,6 @@ class _Inference:
             kind = helper.np_dtype_to_tensor_dtype(value.dtype)
             self._learn(tensor, value.shape, kind)
             return
-        schema = None if node.domain else schema_of(node.op, self.version)
-        if schema is not None:
-            check_arity(schema, node, self.name)
         if any(tensor not in self.protos for tensor in inputs):
             self._believe(node)
             return

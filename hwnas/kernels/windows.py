@@ -25,8 +25,9 @@ def window(reading: Reading) -> str | None:
     weight = reading.shape(place) if place is not None else None
     if weight is not None:
         if kernel is not None and kernel != weight[2:]:
-            return f"its kernel_shape {sizes_text(kernel)} is not that of its weight, " + sizes_text(
-                weight
+            return (
+                f"its kernel_shape {sizes_text(kernel)} is not that of its weight, "
+                + sizes_text(weight)
             )
         kernel = weight[2:]
     image = (reading.shape(0) or ())[2:]
@@ -45,9 +46,7 @@ def _larger(reading: Reading, kernel: Shape, image: Shape, pads: Shape) -> str |
         return None
     padded = tuple(
         size + before + after
-        for size, before, after in zip(
-            image, pads[: len(image)], pads[len(image) :], strict=True
-        )
+        for size, before, after in zip(image, pads[: len(image)], pads[len(image) :], strict=True)
     )
     spans = tuple((size - 1) * gap + 1 for size, gap in zip(kernel, dilations, strict=True))
     for size, span, stride in zip(padded, spans, strides, strict=True):

@@ -1,13 +1,15 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from hwnas.errors import ModelFileError
+from hwnas.errors import ModelFileError, ShapeError
 from hwnas.export.parts_onnx import canary_model
-from hwnas.kernels import FUSION, lower, parse_model, read_model
+from hwnas.kernels import FUSION, lower, parse_model, read_model, with_static_shapes
+from hwnas.kernels.model_file import input_shapes
 
 
 def test_a_model_reads_back(tmp_path):
@@ -60,7 +62,7 @@ def saved(tmp_path, model):
 def test_weights_in_another_file_are_read(tmp_path):
     path = saved(tmp_path, outside("w.bin"))
     (path.parent / "w.bin").write_bytes(np.ones(16, np.float32).tobytes())
-    model = read_model(path)
+    model = read_model(path, weights=True)
     assert numpy_helper.to_array(model.graph.initializer[0]).sum() == 16
     (kernel,) = lower(model, FUSION["onnxruntime"]).kernels
     assert kernel.macs == 2 * 4 * 4
@@ -88,3 +90,59 @@ def test_a_file_of_two_gigabytes_is_not_read(tmp_path):
         os.truncate(file.fileno(), 2**31)
     with pytest.raises(ModelFileError, match="save_as_external_data"):
         read_model(path)
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path, kind in ((tmp_path, "folder"), (tmp_path / "pipe.onnx", "pipe")):
+        with pytest.raises(ModelFileError, match=f"is a {kind}, not a file"):
+            read_model(path)
+    with pytest.raises(ModelFileError, match="is a device, not a file"):
+        read_model(Path("/dev/zero"))
+
+
+def test_a_name_that_is_no_text_is_refused_in_text(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff.onnx")
+    path.write_bytes(canary_model())
+    with pytest.raises(ModelFileError, match=r"\\xff\.onnx' is not UTF-8") as caught:
+        read_model(path)
+    str(caught.value).encode()
+
+
+def test_the_domain_of_onnx_has_two_names(tmp_path):
+    model = onnx.load_model_from_string(canary_model())
+    for node in model.graph.node:
+        node.domain = "ai.onnx"
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    rules = FUSION["onnxruntime"]
+    plain = lower(parse_model(canary_model(), "m"), rules)
+    assert lower(read_model(path), rules) == plain
+    assert lower(parse_model(model.SerializeToString(), "m"), rules) == plain
+
+
+def two_inputs():
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["a", "b"], ["y"])],
+        "g",
+        [value("a", 1, ["N", 3]), value("b", 1, ["N", 3])],
+        [value("y", 1, ["N", 3])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+
+
+def test_a_named_size_has_one_value():
+    model = two_inputs()
+    assert input_shapes(model, "m", {"a": (2, 3), "b": (2, 3)}) == {"a": (2, 3), "b": (2, 3)}
+    with pytest.raises(ShapeError, match="the size 'N' is 1 in input 'a' and 7 in input 'b'"):
+        input_shapes(model, "m", {"a": (1, 3), "b": (7, 3)})
+
+
+def test_an_input_without_a_rank_takes_what_is_given():
+    model = two_inputs()
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(ShapeError, match="input 'a' has no shape; give it"):
+        input_shapes(model, "m", {"b": (2, 3)})
+    fixed = with_static_shapes(model, "m", {"a": (2, 1), "b": (2, 3)})
+    assert input_shapes(fixed, "m") == {"a": (2, 1), "b": (2, 3)}
