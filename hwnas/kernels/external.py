@@ -90,10 +90,10 @@ def _extent(tensor: TensorProto, place: dict[str, str], file: Path, path: Path) 
 def _needed_bytes(tensor: TensorProto) -> int | None:
     try:
         name = TensorProto.DataType.Name(tensor.data_type)
-        width = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        width = int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
     except (KeyError, ValueError):
         return None
-    elements = math.prod(tensor.dims)
+    elements = int(math.prod(tensor.dims))
     return -(-elements // 2) if name in _HALF_BYTES else width * elements
 
 

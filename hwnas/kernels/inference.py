@@ -6,7 +6,6 @@ is what folding gives, so that sizes which exporters compute inside the graph
 runtime. No weight is copied.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,13 +15,19 @@ from numpy.typing import NDArray
 from onnx import TypeProto, helper, numpy_helper
 
 from hwnas.errors import ShapeError
-from hwnas.kernels.constants import evaluated, small_value
+from hwnas.kernels.constants import constant_value, evaluated, small_value
 from hwnas.kernels.contrib import CONTRIB_DOMAIN, contrib_type
 from hwnas.kernels.faults import check_inputs, check_outputs
 from hwnas.kernels.graph import Graph, Node
+from hwnas.kernels.input_shapes import input_shapes
 from hwnas.kernels.kernel import Shape
-from hwnas.kernels.model_file import check_sizes, declared_types, dtype_name, input_shapes
-from hwnas.kernels.model_file import stated_types
+from hwnas.kernels.model_file import (
+    check_sizes,
+    declared_types,
+    dtype_name,
+    element_type,
+    stated_types,
+)
 from hwnas.kernels.reading import ONNX_DOMAINS, Reading, plain_node
 from hwnas.kernels.schemas import check_arity, output_types, schema_of
 from hwnas.kernels.subgraphs import branch_nodes, captured, graph_attribute
@@ -31,7 +36,6 @@ _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"}
     | {"Multinomial"}
 )
-FEW = 16
 
 
 def graph_of(model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None = None) -> Graph:
@@ -49,28 +53,6 @@ def graph_of(model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | No
     inference = _Inference(model, model.graph, name, {} if shapes else declared_types(model))
     inference.feed(input_shapes(model, name, shapes))
     return inference.run()
-
-
-def declared_graph(model: onnx.ModelProto) -> Graph:
-    """A model's graph with the shapes that it states, where it states all of them.
-
-    Values are read of constants of a few elements only: factors and axes, of which it
-    depends what is fused.
-    """
-    constants = {item.name for item in model.graph.initializer}
-    values = {
-        item.name: value
-        for item in model.graph.initializer
-        if math.prod(item.dims) <= FEW and (value := small_value(item)) is not None
-    }
-    nodes = []
-    for proto in model.graph.node:
-        node = plain_node(proto)
-        if node.inputs and not node.reason and all(t in constants for t in node.inputs if t):
-            constants.update(node.outputs)
-        nodes.append(node)
-    outputs = [item.name for item in model.graph.output]
-    return Graph(nodes, declared_types(model), values, constants, outputs)
 
 
 class _Inference:
@@ -175,7 +157,7 @@ class _Inference:
         inner.values[body.input[1].name] = np.asarray(True)
         for item, tensor in zip(body.input[2:], carried, strict=True):
             shape, dtype = self.types[tensor]
-            inner._learn(item.name, shape, _element_type(dtype))
+            inner._learn(item.name, shape, element_type(dtype))
         graph = inner.run()
         found = [inner.types.get(item.name) for item in body.output[1:]]
         ends = inner.values.get(body.output[0].name)
@@ -186,7 +168,7 @@ class _Inference:
         for index, (tensor, kind) in enumerate(zip(node.outputs, found, strict=True)):
             if tensor and kind is not None:
                 stacked = kind[0] if index < len(carried) else (times, *kind[0])
-                self._learn(tensor, stacked, _element_type(kind[1]))
+                self._learn(tensor, stacked, element_type(kind[1]))
         node.reason, node.body, node.times = "", graph, times
         return True
 
@@ -236,7 +218,7 @@ class _Inference:
         if node.domain or not node.outputs:
             return None
         if node.op == "Constant":
-            return self._constant(node)
+            return constant_value(node.attributes)
         if node.op in ("Shape", "Size") and inputs and inputs[0] in self.types:
             shape = self.types[inputs[0]][0]
             if node.op == "Size":
@@ -249,21 +231,11 @@ class _Inference:
             return None
         return evaluated(node.op, [self.values[tensor] for tensor in inputs], node.attributes)
 
-    def _constant(self, node: Node) -> NDArray[Any] | None:
-        attributes = node.attributes
-        if isinstance(attributes.get("value"), onnx.TensorProto):
-            return small_value(attributes["value"])
-        for name, dtype in (("value_int", np.int64), ("value_float", np.float32)):
-            for key in (name, f"{name}s"):
-                if attributes.get(key) is not None:
-                    return np.asarray(attributes[key], dtype)
-        return None
-
     def _infer(self, node: Node, proto: onnx.NodeProto, schema: onnx.defs.OpSchema | None) -> None:
         if node.domain == CONTRIB_DOMAIN:
             found = contrib_type(node, self.types, self.values)
             if found is not None:
-                self._learn(node.outputs[0], found[0], _element_type(found[1]))
+                self._learn(node.outputs[0], found[0], element_type(found[1]))
             else:
                 node.reason = "custom domain"
                 self._believe(node)
@@ -310,7 +282,7 @@ class _Inference:
         for tensor in node.outputs:
             if tensor and tensor not in self.protos and tensor in self.declared:
                 shape, dtype = self.declared[tensor]
-                self._learn(tensor, shape, _element_type(dtype))
+                self._learn(tensor, shape, element_type(dtype))
 
     def _check_declared(self, outputs: Sequence[str]) -> None:
         for tensor in outputs:
@@ -320,8 +292,3 @@ class _Inference:
                     f"'{self.name}': shapes do not fit together: output '{tensor}' is stated as "
                     f"{stated[0]}, but comes out as {found[0]}"
                 )
-
-
-def _element_type(dtype: str) -> int:
-    name = {"float32": "FLOAT", "float64": "DOUBLE"}.get(dtype, dtype.upper())
-    return int(onnx.TensorProto.DataType.Value(name))

@@ -8,9 +8,10 @@ import onnx
 import onnx.inliner
 
 from hwnas.errors import ModelFileError, ShapeError
+from hwnas.kernels.declared import declared_graph
 from hwnas.kernels.fusion import FusionRules
 from hwnas.kernels.graph import Graph, Node
-from hwnas.kernels.inference import declared_graph, graph_of
+from hwnas.kernels.inference import graph_of
 from hwnas.kernels.kernel import Kernel, Shape
 from hwnas.kernels.make import kernel_of
 from hwnas.kernels.model_file import first_line
@@ -153,8 +154,8 @@ class _Grouping:
                 self._visit(node)
             elif node.times:
                 body = _lowered(node.body, self.rules, [])
-                for kernel, count in body.kernels.items():
-                    kernels[kernel] += count * node.times
+                for inner, count in body.kernels.items():
+                    kernels[inner] += count * node.times
                 for label, count in body.not_covered.items():
                     not_covered[label] += count * node.times
         for group in self.groups:

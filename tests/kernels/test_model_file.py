@@ -6,10 +6,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from hwnas.errors import ModelFileError, ShapeError
+from hwnas.errors import ModelFileError
 from hwnas.export.parts_onnx import canary_model
-from hwnas.kernels import FUSION, lower, parse_model, read_model, with_static_shapes
-from hwnas.kernels.model_file import input_shapes
+from hwnas.kernels import FUSION, lower, parse_model, read_model
 
 
 def test_a_model_reads_back(tmp_path):
@@ -119,30 +118,3 @@ def test_the_domain_of_onnx_has_two_names(tmp_path):
     plain = lower(parse_model(canary_model(), "m"), rules)
     assert lower(read_model(path), rules) == plain
     assert lower(parse_model(model.SerializeToString(), "m"), rules) == plain
-
-
-def two_inputs():
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["a", "b"], ["y"])],
-        "g",
-        [value("a", 1, ["N", 3]), value("b", 1, ["N", 3])],
-        [value("y", 1, ["N", 3])],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
-
-
-def test_a_named_size_has_one_value():
-    model = two_inputs()
-    assert input_shapes(model, "m", {"a": (2, 3), "b": (2, 3)}) == {"a": (2, 3), "b": (2, 3)}
-    with pytest.raises(ShapeError, match="the size 'N' is 1 in input 'a' and 7 in input 'b'"):
-        input_shapes(model, "m", {"a": (1, 3), "b": (7, 3)})
-
-
-def test_an_input_without_a_rank_takes_what_is_given():
-    model = two_inputs()
-    model.graph.input[0].type.tensor_type.ClearField("shape")
-    with pytest.raises(ShapeError, match="input 'a' has no shape; give it"):
-        input_shapes(model, "m", {"b": (2, 3)})
-    fixed = with_static_shapes(model, "m", {"a": (2, 1), "b": (2, 3)})
-    assert input_shapes(fixed, "m") == {"a": (2, 1), "b": (2, 3)}
