@@ -8,7 +8,6 @@ import onnx
 import onnx.inliner
 
 from hwnas.errors import ModelFileError, ShapeError
-from hwnas.kernels.declared import declared_graph
 from hwnas.kernels.fusion import FusionRules
 from hwnas.kernels.graph import Graph, Node
 from hwnas.kernels.inference import graph_of
@@ -56,7 +55,6 @@ def lower(
     name: str = "model",
     shapes: Mapping[str, Shape] | None = None,
     inside: bool = False,
-    shapes_known: bool = False,
 ) -> Lowered:
     """The bag of kernels of a model on a runtime.
 
@@ -67,7 +65,6 @@ def lower(
         shapes: Shapes of its inputs by name; needed where they are dynamic.
         inside: Lower the model as a part that stands inside a network: an image
             that it receives is then in the runtime's own layout.
-        shapes_known: The model states the shape of every tensor; skip inference.
 
     Raises:
         ShapeError: Input shapes are dynamic and not given, or do not fit,
@@ -75,17 +72,14 @@ def lower(
         ModelFileError: Operators that the model defines itself cannot be written out.
     """
     model = _written_out(model, name)
-    if shapes_known:
-        graph = declared_graph(model)
-    else:
-        graph = graph_of(model, name, shapes)
+    graph = graph_of(model, name, shapes)
     for item in model.graph.input:
         if 0 in (graph.shape(item.name) or ()):
             raise ShapeError(
                 f"'{name}': input '{item.name}' has no elements, shape {graph.shape(item.name)}"
             )
     fed = [item.name for item in model.graph.input]
-    return _lowered(graph, rules, fed if inside else [])
+    return lower_graph(graph, rules, images=fed if inside else [])
 
 
 def _written_out(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -100,7 +94,14 @@ def _written_out(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
         ) from error
 
 
-def _lowered(graph: Graph, rules: FusionRules, images: Sequence[str]) -> Lowered:
+def lower_graph(graph: Graph, rules: FusionRules, *, images: Sequence[str] = ()) -> Lowered:
+    """As :func:`lower`, of a graph whose shapes are known; its nodes are rewritten in place.
+
+    Args:
+        graph: The graph.
+        rules: What the runtime fuses.
+        images: Inputs that, where they are images, are in the runtime's own layout.
+    """
     _remove(graph, rules)
     rewrite(graph, rules.rewrites)
     _fold(graph)
@@ -153,7 +154,7 @@ class _Grouping:
             elif node.body is None:
                 self._visit(node)
             elif node.times:
-                body = _lowered(node.body, self.rules, [])
+                body = lower_graph(node.body, self.rules)
                 for inner, count in body.kernels.items():
                     kernels[inner] += count * node.times
                 for label, count in body.not_covered.items():
