@@ -44,7 +44,7 @@ def measure(
     sustained_s = seconds(sustained) if sustained else 0.0
     payloads = {
         path: model.SerializeToString()
-        for path, model in open_models(models, input_shape or []).items()
+        for path, model in open_models(models, input_shape or [], weights=True).items()
     }
     held = DeviceProfile.open(device, on_wait=note)
     check_device(held)

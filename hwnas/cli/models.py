@@ -35,20 +35,23 @@ def parse_shapes(items: list[str]) -> Shapes:
     return found
 
 
-def open_models(paths: Sequence[Path], input_shapes: list[str]) -> dict[str, onnx.ModelProto]:
+def open_models(
+    paths: Sequence[Path], input_shapes: list[str], *, weights: bool = False
+) -> dict[str, onnx.ModelProto]:
     """The models in files, with static input shapes, by their paths.
 
     Args:
         paths: ONNX files.
         input_shapes: Texts as :func:`parse_shapes` takes them; a shape goes to
             every model that has such an input.
+        weights: Read weights in other files too, as running a model needs.
 
     Raises:
         ModelFileError: A file is not a usable ONNX model.
         ShapeError: A shape is missing, does not fit, or is of an input that no model has.
     """
     shapes = parse_shapes(input_shapes)
-    models = {str(path): read_model(path) for path in paths}
+    models = {str(path): read_model(path, weights=weights) for path in paths}
     inputs = {name: list(graph_inputs(model)) for name, model in models.items()}
     known = sorted({name for names in inputs.values() for name in names})
     for name in shapes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hwnas.cli.common import note
+from hwnas.cli.common import note, progress
 from hwnas.errors import RequestError
 from hwnas.estimators import Budget
 from hwnas.export.bags import SpaceBags
@@ -11,6 +11,9 @@ from hwnas.predictors import LatencyPredictor, SpacePredictor
 from hwnas.profiles import DeviceProfile
 from hwnas.spaces import SearchSpace
 from hwnas.training import EarlyStopping, ImageData, load_data
+
+MANY_BLOCKS = 4000
+"""A space of so many blocks takes several seconds, and is worth a bar."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,12 @@ def predictor_of(profile: DeviceProfile, space: SearchSpace) -> SpacePredictor:
     Raises:
         ProfileError: The device has no predictor.
     """
-    return SpacePredictor(
-        LatencyPredictor.load(profile.predictor_path), SpaceBags(space, profile.fusion())
-    )
+    predictor = LatencyPredictor.load(profile.predictor_path)
+    bags = SpaceBags(space, profile.fusion())
+    if len(bags.blocks) >= MANY_BLOCKS:
+        with progress(f"kernels of {len(bags.blocks)} blocks") as bar:
+            bags.prepare(bar.update)
+    return SpacePredictor(predictor, bags)
 
 
 def opened(device: str) -> DeviceProfile:

@@ -66,7 +66,6 @@ def chain_to_onnx(
     name: str,
     seed: int = 0,
     batch: int = 1,
-    skeleton: bool = False,
 ) -> onnx.ModelProto:
     """A chain of blocks as an ONNX model with random weights.
 
@@ -76,9 +75,8 @@ def chain_to_onnx(
         name: Name of the graph.
         seed: Seed of the weights.
         batch: Batch size.
-        skeleton: As for :class:`OnnxWriter`.
     """
-    writer = OnnxWriter(input_shape, seed=seed, batch=batch, skeleton=skeleton)
+    writer = OnnxWriter(input_shape, seed=seed, batch=batch)
     return _chained(writer, blocks).model(name)
 
 

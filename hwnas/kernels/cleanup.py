@@ -22,7 +22,9 @@ def repeated(graph: Graph) -> None:
         if value.size <= _SHARED_CONSTANT:
             names[tensor] = f"{value.dtype}{value.shape}{value.tobytes().hex()}"
     for node in list(graph.nodes):
-        if node.reason or not node.outputs or node.op.startswith("Random"):
+        if node.reason or node.body is not None or not node.outputs:
+            continue
+        if node.op.startswith("Random"):
             continue
         if any(output in names for output in node.outputs):
             continue
@@ -48,7 +50,7 @@ def _text(attributes: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 def constants_into_convolutions(graph: Graph) -> None:
     """A factor, a shift or a normalisation behind a convolution is folded into its weights."""
     for node in list(graph.nodes):
-        if node.op == "BatchNormalization" and len(node.outputs) == 1:
+        if node.op == "BatchNormalization" and not node.domain and len(node.outputs) == 1:
             _fold_normalisation(graph, node)
         if node.op not in ("Mul", "Add") or node.domain:
             continue
@@ -83,7 +85,7 @@ def _fold_normalisation(graph: Graph, node: Node) -> None:
 
 def _per_channel(graph: Graph, conv: Node, constant: str, op: str) -> bool:
     weight, shape = graph.shape(conv.inputs[1]), graph.shape(constant)
-    if weight is None or shape is None:
+    if not weight or shape is None:
         return False
     if op == "Mul" and shape == ():
         return True
@@ -94,7 +96,9 @@ def _per_channel(graph: Graph, conv: Node, constant: str, op: str) -> bool:
 def bounded(graph: Graph) -> None:
     """A rectifier before a clip is part of the clip."""
     for node in list(graph.nodes):
-        relu = graph.inner(node.inputs[0], "Relu") if node.op == "Clip" else None
+        relu = (
+            graph.inner(node.inputs[0], "Relu") if node.op == "Clip" and not node.domain else None
+        )
         if relu is not None:
             graph.drop(relu, relu.inputs[0])
 
@@ -102,6 +106,8 @@ def bounded(graph: Graph) -> None:
 def padded(graph: Graph) -> None:
     """Zeros around an image are the padding of the convolution or pool that reads it."""
     for node in list(graph.nodes):
+        if node.domain:
+            continue
         pad = graph.inner(node.inputs[0], "Pad") if node.op in ("Conv", "MaxPool") else None
         shape = graph.shape(pad.inputs[0]) if pad else None
         if pad is None or shape is None or pad.attributes.get("mode", "constant") != "constant":
@@ -130,7 +136,7 @@ def reordered(graph: Graph) -> None:
     The image may come as a reshape of transposed tokens ``(batch, pixels, channels)``.
     """
     for node in list(graph.nodes):
-        image = graph.shape(node.inputs[0]) if node.op == "Conv" else None
+        image = graph.shape(node.inputs[0]) if node.op == "Conv" and not node.domain else None
         if image is None or len(image) != 4 or image[1] % 4:
             continue
         if node.attributes.get("group", 1) not in (1, image[1]):

@@ -30,6 +30,17 @@ def small_value(tensor: onnx.TensorProto) -> Array | None:
     return value if value.dtype.kind in "fiub" and value.size == size else None
 
 
+def constant_value(attributes: Mapping[str, Any]) -> Array | None:
+    """The value of a ``Constant`` operator of these attributes; ``None`` where it is large."""
+    if isinstance(attributes.get("value"), onnx.TensorProto):
+        return small_value(attributes["value"])
+    for name, dtype in (("value_int", np.int64), ("value_float", np.float32)):
+        for key in (name, f"{name}s"):
+            if attributes.get(key) is not None:
+                return np.asarray(attributes[key], dtype)
+    return None
+
+
 def evaluated(op: str, inputs: Sequence[Array], attributes: Mapping[str, Any]) -> Array | None:
     """The value that an operator gives on constants; ``None`` where it is not known.
 

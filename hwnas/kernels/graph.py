@@ -25,6 +25,8 @@ class Node:
         attributes: Attributes by name.
         domain: Where its type is defined, ``""`` for ONNX itself.
         reason: Why its kernel cannot be known; empty where it can.
+        body: What it runs, of a loop that runs a known number of times.
+        times: How often.
     """
 
     op: str
@@ -33,6 +35,8 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     domain: str = ""
     reason: str = ""
+    body: "Graph | None" = None
+    times: int = 1
 
     @property
     def label(self) -> str:
@@ -48,7 +52,7 @@ class Graph:
         types: Static shape and element type by tensor, where known.
         values: Values of small constants by tensor, where known.
         constants: Tensors that do not depend on what is fed.
-        outputs: Tensors that the model gives.
+        outputs: Tensors that the model gives, or that a graph inside an operator reads.
     """
 
     def __init__(

@@ -6,37 +6,36 @@ is what folding gives, so that sizes which exporters compute inside the graph
 runtime. No weight is copied.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TypeProto, helper, numpy_helper, shape_inference
+from onnx import TypeProto, helper, numpy_helper
 
-from hwnas.errors import ModelFileError, ShapeError
-from hwnas.kernels.constants import evaluated, small_value
+from hwnas.errors import ShapeError
+from hwnas.kernels.constants import constant_value, evaluated, small_value
 from hwnas.kernels.contrib import CONTRIB_DOMAIN, contrib_type
+from hwnas.kernels.faults import check_inputs, check_outputs
 from hwnas.kernels.graph import Graph, Node
+from hwnas.kernels.input_shapes import input_shapes
 from hwnas.kernels.kernel import Shape
 from hwnas.kernels.model_file import (
     check_sizes,
     declared_types,
     dtype_name,
-    first_line,
-    input_shapes,
+    element_type,
+    stated_types,
 )
-from hwnas.kernels.weights import check_node
+from hwnas.kernels.reading import ONNX_DOMAINS, Reading, plain_node
+from hwnas.kernels.schemas import check_arity, output_types, schema_of
+from hwnas.kernels.subgraphs import branch_nodes, captured, graph_attribute
 
 _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"}
     | {"Multinomial"}
 )
-_GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-ONNX_DOMAINS = ("", "ai.onnx")
-FEW = 16
 
 
 def graph_of(model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None = None) -> Graph:
@@ -51,105 +50,135 @@ def graph_of(model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | No
         ShapeError: Input shapes are dynamic and not given, or shapes do not fit together.
         ModelFileError: The model cannot be read, for example as its nodes are in no order.
     """
-    return _Inference(model, name, shapes).run()
-
-
-def declared_graph(model: onnx.ModelProto) -> Graph:
-    """A model's graph with the shapes that it states, where it states all of them.
-
-    Values are read of constants of a few elements only: factors and axes, of which it
-    depends what is fused.
-    """
-    constants = {item.name for item in model.graph.initializer}
-    values = {
-        item.name: value
-        for item in model.graph.initializer
-        if math.prod(item.dims) <= FEW and (value := small_value(item)) is not None
-    }
-    nodes = []
-    for proto in model.graph.node:
-        node = plain_node(proto)
-        if node.inputs and not node.reason and all(t in constants for t in node.inputs if t):
-            constants.update(node.outputs)
-        nodes.append(node)
-    outputs = [item.name for item in model.graph.output]
-    return Graph(nodes, declared_types(model), values, constants, outputs)
-
-
-def plain_node(proto: onnx.NodeProto) -> Node:
-    """An operator with its attributes read."""
-    domain = "" if proto.domain in ONNX_DOMAINS else proto.domain
-    node = Node(proto.op_type, list(proto.input), list(proto.output), {}, domain)
-    attributes: dict[str, Any] = {}
-    for item in proto.attribute:
-        if item.type in _GRAPHS:
-            node.reason = "sub-graph"
-        elif item.ref_attr_name:
-            node.reason = "attribute of a function"
-        else:
-            attributes[item.name] = _value(item)
-    node.attributes = attributes
-    if domain and domain != CONTRIB_DOMAIN:
-        node.reason = "custom domain"
-    return node
-
-
-def _value(item: onnx.AttributeProto) -> Any:
-    try:
-        value = helper.get_attribute_value(item)
-    except ValueError:
-        return None
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if item.type in (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS):
-        return tuple(value)
-    return value
-
-
-@lru_cache(maxsize=4096)
-def _schema(op: str, version: int) -> onnx.defs.OpSchema | None:
-    try:
-        return onnx.defs.get_schema(op, version, "")
-    except onnx.defs.SchemaError:
-        return None
+    inference = _Inference(model, model.graph, name, {} if shapes else declared_types(model))
+    inference.feed(input_shapes(model, name, shapes))
+    return inference.run()
 
 
 class _Inference:
+    """What is known of the tensors of one graph, which may stand inside another.
+
+    Args:
+        model: Where the graph stands.
+        graph: The graph.
+        name: What to call the model in errors.
+        declared: Shapes and element types that it states.
+    """
+
     def __init__(
-        self, model: onnx.ModelProto, name: str, shapes: Mapping[str, Shape] | None
+        self,
+        model: onnx.ModelProto,
+        graph: onnx.GraphProto,
+        name: str,
+        declared: Mapping[str, tuple[Shape, str]],
     ) -> None:
         self.model = model
+        self.graph = graph
         self.name = name
+        self.declared = dict(declared)
         self.imports = [item for item in model.opset_import if item.domain in ONNX_DOMAINS]
         self.version = max((item.version for item in self.imports), default=1)
         self.protos: dict[str, TypeProto] = {}
         self.types: dict[str, tuple[Shape, str]] = {}
         self.values: dict[str, NDArray[Any]] = {}
         self.constants: set[str] = set()
-        self.declared = {} if shapes else declared_types(model)
-        given = input_shapes(model, name, shapes)
-        for item in model.graph.input:
+        self.captured: list[str] = []
+
+    def feed(self, given: Mapping[str, Shape]) -> None:
+        """Give the inputs of the whole model their shapes."""
+        for item in self.graph.input:
             if item.name in given:
                 self._learn_input(item, given[item.name])
-        for constant in model.graph.initializer:
+
+    def run(self) -> Graph:
+        self._learn_constants(self.graph.initializer)
+        for sparse in self.graph.sparse_initializer:
+            self._learn(sparse.values.name, tuple(sparse.dims), sparse.values.data_type)
+            self.constants.add(sparse.values.name)
+        nodes = list(self._nodes(self.graph.node))
+        outputs = [item.name for item in self.graph.output]
+        self._check_declared(outputs)
+        # What a graph inside another operator reads must be there, as what the model gives.
+        return Graph(nodes, self.types, self.values, self.constants, [*outputs, *self.captured])
+
+    def _learn_constants(self, tensors: Iterable[onnx.TensorProto]) -> None:
+        for constant in tensors:
             self._learn(constant.name, tuple(constant.dims), constant.data_type)
             self.constants.add(constant.name)
             value = small_value(constant)
             if value is not None:
                 self.values[constant.name] = value
-        for sparse in model.graph.sparse_initializer:
-            self._learn(sparse.values.name, tuple(sparse.dims), sparse.values.data_type)
-            self.constants.add(sparse.values.name)
 
-    def run(self) -> Graph:
-        nodes = []
-        for proto in self.model.graph.node:
+    def _nodes(self, protos: Iterable[onnx.NodeProto]) -> Iterator[Node]:
+        for proto in protos:
             node = plain_node(proto)
-            self._visit(node, proto)
-            nodes.append(node)
-        outputs = [item.name for item in self.model.graph.output]
-        self._check_declared(outputs)
-        return Graph(nodes, self.types, self.values, self.constants, outputs)
+            branch = self._branch(node, proto)
+            if branch is not None:
+                # The runtime takes the branch that a constant chooses when it loads the model.
+                inside, constants, stated = branch_nodes(branch, node.outputs, node.outputs[0])
+                self._learn_constants(constants)
+                self.declared.update(stated_types(stated))
+                yield from self._nodes(inside)
+                continue
+            if not self._loop(node, proto):
+                self._visit(node, proto)
+            if node.reason or node.body is not None:
+                self.captured += sorted(captured(proto))
+            yield node
+
+    def _branch(self, node: Node, proto: onnx.NodeProto) -> onnx.GraphProto | None:
+        if node.op != "If" or node.domain or not node.inputs or not node.outputs:
+            return None
+        condition = self.values.get(node.inputs[0])
+        if condition is None or condition.size != 1:
+            return None
+        name = "then_branch" if condition.reshape(-1)[0] else "else_branch"
+        branch = graph_attribute(proto, name)
+        return branch if branch is not None and not branch.input else None
+
+    def _loop(self, node: Node, proto: onnx.NodeProto) -> bool:
+        """Give a loop that runs a constant number of times its body; whether it is one."""
+        body = graph_attribute(proto, "body") if node.op == "Loop" and not node.domain else None
+        trips, go_on = (self.values.get(tensor) for tensor in [*node.inputs, "", ""][:2])
+        if body is None or trips is None or trips.size != 1 or int(trips.reshape(-1)[0]) < 0:
+            return False
+        if [*node.inputs, "", ""][1] and (go_on is None or not go_on.all()):
+            return False
+        carried, times = node.inputs[2:], int(trips.reshape(-1)[0])
+        if len(body.input) != len(carried) + 2 or len(body.output) < len(carried) + 1:
+            return False
+        if len(node.outputs) != len(body.output) - 1:
+            return False
+        if any(tensor not in self.types for tensor in carried):
+            return False
+        inner = self._inside(body)
+        inner._learn(body.input[0].name, (), onnx.TensorProto.INT64)
+        inner._learn(body.input[1].name, (), onnx.TensorProto.BOOL)
+        inner.values[body.input[1].name] = np.asarray(True)
+        for item, tensor in zip(body.input[2:], carried, strict=True):
+            shape, dtype = self.types[tensor]
+            inner._learn(item.name, shape, element_type(dtype))
+        graph = inner.run()
+        found = [inner.types.get(item.name) for item in body.output[1:]]
+        ends = inner.values.get(body.output[0].name)
+        if ends is None or not ends.all() or None in found:
+            return False
+        if found[: len(carried)] != [self.types[tensor] for tensor in carried]:
+            return False
+        for index, (tensor, kind) in enumerate(zip(node.outputs, found, strict=True)):
+            if tensor and kind is not None:
+                stacked = kind[0] if index < len(carried) else (times, *kind[0])
+                self._learn(tensor, stacked, element_type(kind[1]))
+        node.reason, node.body, node.times = "", graph, times
+        return True
+
+    def _inside(self, graph: onnx.GraphProto) -> "_Inference":
+        """The same for a graph that an operator holds, which knows what is known here."""
+        inner = _Inference(self.model, graph, self.name, stated_types(graph.value_info))
+        inner.protos = dict(self.protos)
+        inner.types, inner.values = dict(self.types), dict(self.values)
+        inner.constants = set(self.constants)
+        return inner
 
     def _learn_input(self, item: onnx.ValueInfoProto, shape: Shape) -> None:
         if item.type.HasField("tensor_type"):
@@ -163,6 +192,9 @@ class _Inference:
         self.protos[tensor] = helper.make_tensor_type_proto(kind, shape)
 
     def _visit(self, node: Node, proto: onnx.NodeProto) -> None:
+        schema = None if node.domain else schema_of(node.op, self.version)
+        if schema is not None:
+            check_arity(schema, node, self.name)
         if node.reason:
             self._believe(node)
             return
@@ -177,15 +209,6 @@ class _Inference:
             kind = helper.np_dtype_to_tensor_dtype(value.dtype)
             self._learn(tensor, value.shape, kind)
             return
-        schema = None if node.domain else _schema(node.op, self.version)
-        if schema is not None and not (
-            schema.min_input <= len(node.inputs) <= schema.max_input
-            and schema.min_output <= len(node.outputs) <= schema.max_output
-        ):
-            raise ModelFileError(
-                f"'{self.name}': {node.op} has {len(node.inputs)} inputs and "
-                f"{len(node.outputs)} outputs, which it cannot have; export the model again"
-            )
         if any(tensor not in self.protos for tensor in inputs):
             self._believe(node)
             return
@@ -195,7 +218,7 @@ class _Inference:
         if node.domain or not node.outputs:
             return None
         if node.op == "Constant":
-            return self._constant(node)
+            return constant_value(node.attributes)
         if node.op in ("Shape", "Size") and inputs and inputs[0] in self.types:
             shape = self.types[inputs[0]][0]
             if node.op == "Size":
@@ -208,23 +231,11 @@ class _Inference:
             return None
         return evaluated(node.op, [self.values[tensor] for tensor in inputs], node.attributes)
 
-    def _constant(self, node: Node) -> NDArray[Any] | None:
-        attributes = node.attributes
-        if isinstance(attributes.get("value"), onnx.TensorProto):
-            return small_value(attributes["value"])
-        for name, dtype in (("value_int", np.int64), ("value_float", np.float32)):
-            for key in (name, f"{name}s"):
-                if attributes.get(key) is not None:
-                    return np.asarray(attributes[key], dtype)
-        return None
-
     def _infer(self, node: Node, proto: onnx.NodeProto, schema: onnx.defs.OpSchema | None) -> None:
         if node.domain == CONTRIB_DOMAIN:
             found = contrib_type(node, self.types, self.values)
             if found is not None:
-                self.types[node.outputs[0]] = found
-                kind = _element_type(found[1])
-                self.protos[node.outputs[0]] = helper.make_tensor_type_proto(kind, found[0])
+                self._learn(node.outputs[0], found[0], element_type(found[1]))
             else:
                 node.reason = "custom domain"
                 self._believe(node)
@@ -238,58 +249,21 @@ class _Inference:
             self._learn(node.outputs[0], tuple(tensor.dims), tensor.data_type)
             return
         # Checked first, as it says what is wrong better than what ONNX infers with.
-        check_node(proto, self.types, self.name)
+        reading = Reading(node, self.types, self.values, self.version)
+        check_inputs(reading, proto.name, self.name)
         types = {tensor: self.protos[tensor] for tensor in node.inputs if tensor}
         data = {
             tensor: numpy_helper.from_array(self.values[tensor], tensor)
             for tensor in types
             if tensor in self.values
         }
-        try:
-            found_types = self._ask_onnx(schema, proto, types, data)
-        except (
-            shape_inference.InferenceError,
-            onnx.checker.ValidationError,
-            ValueError,
-            RuntimeError,
-        ) as error:
-            raise ShapeError(
-                f"'{self.name}': the shapes of {node.op} '{node.outputs[0]}' do not fit "
-                f"together: {first_line(error)}"
-            ) from error
+        found_types = output_types(
+            schema, proto, types, data, self.imports, self.model.ir_version, self.name
+        )
         for tensor, kind_proto in found_types.items():
             self._accept(tensor, kind_proto)
         self._believe(node)
-
-    def _ask_onnx(
-        self,
-        schema: onnx.defs.OpSchema,
-        proto: onnx.NodeProto,
-        types: dict[str, TypeProto],
-        data: dict[str, onnx.TensorProto],
-    ) -> dict[str, TypeProto]:
-        if schema.has_type_and_shape_inference_function:
-            return shape_inference.infer_node_outputs(
-                schema,
-                proto,
-                types,
-                data,
-                opset_imports=self.imports,
-                ir_version=self.model.ir_version,
-            )
-        # An operator that is defined by others: a model of its own goes through them.
-        graph = helper.make_graph(
-            [proto],
-            "one",
-            [helper.make_value_info(t, kind) for t, kind in types.items() if t not in data],
-            [helper.make_empty_tensor_value_info(t) for t in proto.output if t],
-            list(data.values()),
-        )
-        model = helper.make_model(
-            graph, opset_imports=self.imports, ir_version=self.model.ir_version
-        )
-        inferred = shape_inference.infer_shapes(model, data_prop=True)
-        return {item.name: item.type for item in inferred.graph.output}
+        check_outputs(reading, proto.name, self.name)
 
     def _accept(self, tensor: str, kind: TypeProto) -> None:
         if not kind.HasField("tensor_type"):
@@ -298,17 +272,17 @@ class _Inference:
         found = kind.tensor_type
         if not found.HasField("shape"):
             return
-        sizes = [size.dim_value if size.HasField("dim_value") else -1 for size in found.shape.dim]
-        if min(sizes, default=0) < 0:
-            return
-        self._learn(tensor, tuple(sizes), found.elem_type)
+        known = [size.dim_value for size in found.shape.dim if size.HasField("dim_value")]
+        check_sizes(tuple(known), tensor, self.name)
+        if len(known) == len(found.shape.dim):
+            self._learn(tensor, tuple(known), found.elem_type)
 
     def _believe(self, node: Node) -> None:
         """What the model states of outputs of which nothing could be inferred."""
         for tensor in node.outputs:
             if tensor and tensor not in self.protos and tensor in self.declared:
                 shape, dtype = self.declared[tensor]
-                self._learn(tensor, shape, _element_type(dtype))
+                self._learn(tensor, shape, element_type(dtype))
 
     def _check_declared(self, outputs: Sequence[str]) -> None:
         for tensor in outputs:
@@ -318,8 +292,3 @@ class _Inference:
                     f"'{self.name}': shapes do not fit together: output '{tensor}' is stated as "
                     f"{stated[0]}, but comes out as {found[0]}"
                 )
-
-
-def _element_type(dtype: str) -> int:
-    name = {"float32": "FLOAT", "float64": "DOUBLE"}.get(dtype, dtype.upper())
-    return int(onnx.TensorProto.DataType.Value(name))

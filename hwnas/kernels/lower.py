@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
+import onnx.inliner
 
-from hwnas.errors import ShapeError
+from hwnas.errors import ModelFileError, ShapeError
 from hwnas.kernels.fusion import FusionRules
 from hwnas.kernels.graph import Graph, Node
-from hwnas.kernels.inference import declared_graph, graph_of
+from hwnas.kernels.inference import graph_of
 from hwnas.kernels.kernel import Kernel, Shape
 from hwnas.kernels.make import kernel_of
+from hwnas.kernels.model_file import first_line
 from hwnas.kernels.rewrites import rewrite
 
 
@@ -37,6 +39,9 @@ class Lowered:
         kernels: How often each kernel occurs.
         not_covered: Operators whose kernels cannot be known (sub-graphs, unknown
             shapes, custom domains), with how often they occur.
+
+    Both are empty of a model that computes nothing (``Identity``, constants): nothing
+    of it is unpriced.
     """
 
     kernels: Counter[Kernel]
@@ -50,7 +55,6 @@ def lower(
     name: str = "model",
     shapes: Mapping[str, Shape] | None = None,
     inside: bool = False,
-    shapes_known: bool = False,
 ) -> Lowered:
     """The bag of kernels of a model on a runtime.
 
@@ -61,26 +65,47 @@ def lower(
         shapes: Shapes of its inputs by name; needed where they are dynamic.
         inside: Lower the model as a part that stands inside a network: an image
             that it receives is then in the runtime's own layout.
-        shapes_known: The model states the shape of every tensor; skip inference.
 
     Raises:
         ShapeError: Input shapes are dynamic and not given, or do not fit,
             or weights do not fit what they are applied to.
+        ModelFileError: Operators that the model defines itself cannot be written out.
     """
-    if shapes_known:
-        graph = declared_graph(model)
-    else:
-        graph = graph_of(model, name, shapes)
+    model = _written_out(model, name)
+    graph = graph_of(model, name, shapes)
     for item in model.graph.input:
         if 0 in (graph.shape(item.name) or ()):
             raise ShapeError(
                 f"'{name}': input '{item.name}' has no elements, shape {graph.shape(item.name)}"
             )
+    fed = [item.name for item in model.graph.input]
+    return lower_graph(graph, rules, images=fed if inside else [])
+
+
+def _written_out(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The model with what it defines by functions of its own written out, as runtimes do."""
+    if not model.functions:
+        return model
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelFileError(
+            f"'{name}': its functions cannot be written out: {first_line(error)}"
+        ) from error
+
+
+def lower_graph(graph: Graph, rules: FusionRules, *, images: Sequence[str] = ()) -> Lowered:
+    """As :func:`lower`, of a graph whose shapes are known; its nodes are rewritten in place.
+
+    Args:
+        graph: The graph.
+        rules: What the runtime fuses.
+        images: Inputs that, where they are images, are in the runtime's own layout.
+    """
     _remove(graph, rules)
     rewrite(graph, rules.rewrites)
     _fold(graph)
-    fed = [item.name for item in model.graph.input]
-    return _Grouping(graph, rules, fed if inside else []).run()
+    return _Grouping(graph, rules, images).run()
 
 
 def _remove(graph: Graph, rules: FusionRules) -> None:
@@ -126,14 +151,21 @@ class _Grouping:
         for node in self.graph.nodes:
             if node.reason:
                 not_covered[node.label] += 1
-            else:
+            elif node.body is None:
                 self._visit(node)
+            elif node.times:
+                body = lower_graph(node.body, self.rules)
+                for inner, count in body.kernels.items():
+                    kernels[inner] += count * node.times
+                for label, count in body.not_covered.items():
+                    not_covered[label] += count * node.times
         for group in self.groups:
             node = group.node
             kernel = kernel_of(self.graph, node, group.fused, group.extra_inputs, group.output)
             if kernel is None:
                 not_covered[node.label] += 1
-            else:
+            # What gives no element computes nothing.
+            elif kernel.output_elements:
                 kernels[kernel] += 1
         return Lowered(kernels, not_covered)
 

@@ -1,83 +1,115 @@
-"""Whether weights fit what they are applied to, which ONNX's shape inference does not check."""
+"""Whether weights fit what they are applied to, which ONNX's shape inference does not check.
 
-from collections.abc import Mapping
+Each function says what is wrong, or ``None`` where nothing is or it cannot be known.
+"""
 
-import onnx
-
-from hwnas.errors import ShapeError
 from hwnas.kernels.kernel import Shape
+from hwnas.kernels.reading import Reading, sizes_text
 
-Types = Mapping[str, tuple[Shape, str]]
-
-
-def check_weights(graph: onnx.GraphProto, types: Types, name: str) -> None:
-    """Refuse convolutions and normalisations whose weights do not fit their input.
-
-    Args:
-        graph: The graph.
-        types: Static shape and element type of its tensors, as far as known.
-        name: What to call the model in errors.
-
-    Raises:
-        ShapeError: Channels, groups or biases do not fit; no runtime would run the model.
-    """
-    for node in graph.node:
-        check_node(node, types, name)
+_GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
 
 
-def check_node(node: onnx.NodeProto, types: Types, name: str) -> None:
-    """As :func:`check_weights`, of one operator.
-
-    Raises:
-        ShapeError: Channels, groups or biases do not fit.
-    """
-    shapes = [types[tensor][0] if tensor in types else None for tensor in node.input]
-    fault = _fault(node, shapes)
-    if fault is not None:
-        label = f"{node.op_type} '{node.name}'" if node.name else node.op_type
-        raise ShapeError(f"'{name}': {label}: {fault}; the model cannot run, export it again")
-
-
-def _fault(node: onnx.NodeProto, shapes: list[Shape | None]) -> str | None:
-    if node.domain not in ("", "ai.onnx"):
-        return None
-    if node.op_type in ("Conv", "ConvTranspose"):
-        return _convolution(node, shapes)
-    if node.op_type in ("BatchNormalization", "InstanceNormalization"):
-        return _normalization(shapes)
-    return None
-
-
-def _convolution(node: onnx.NodeProto, shapes: list[Shape | None]) -> str | None:
-    data, weight = shapes[0], shapes[1] if len(shapes) > 1 else None
+def convolution(reading: Reading) -> str | None:
+    """Channels, groups and bias of a convolution, of floats or integers."""
+    quantised = reading.node.op == "QLinearConv"
+    data, weight = reading.shape(0), reading.shape(3 if quantised else 1)
     if data is None or weight is None or min(len(data), len(weight)) < 3:
         return None
-    groups = next((item.i for item in node.attribute if item.name == "group"), 1)
+    groups = reading.integer("group", 1)
     # A transposed convolution's weight has its input channels first.
-    transposed = node.op_type == "ConvTranspose"
+    transposed = reading.node.op == "ConvTranspose"
     taken = weight[0] if transposed else weight[1] * groups
     given = weight[1] * groups if transposed else weight[0]
     if len(data) != len(weight):
-        return f"its input {_text(data)} and weight {_text(weight)} differ in rank"
+        return f"its input {sizes_text(data)} and weight {sizes_text(weight)} differ in rank"
     if taken != data[1]:
-        return f"its weight {_text(weight)} takes {taken} channels, its input has {data[1]}"
+        return f"its weight {sizes_text(weight)} takes {taken} channels, its input has {data[1]}"
     if groups < 1 or (weight[0] % groups):
         return f"its {weight[0]} filters do not divide into {groups} groups"
-    bias = shapes[2] if len(shapes) > 2 else None
+    # Of a convolution of integers without scales, what stands third is a zero point.
+    integers = reading.node.op == "ConvInteger"
+    bias = None if integers else reading.shape(8 if quantised else 2)
     if bias is not None and bias != (given,):
-        return f"its bias {_text(bias)} does not fit {given} output channels"
+        return f"its bias {sizes_text(bias)} does not fit {given} output channels"
     return None
 
 
-def _normalization(shapes: list[Shape | None]) -> str | None:
-    data = shapes[0]
+def quantised_convolution(reading: Reading) -> str | None:
+    """Scales and zero points: one for the tensor, or of the weight one per filter."""
+    weight = reading.shape(3)
+    for place, called in ((1, "x"), (4, "w"), (6, "y")):
+        allowed = [(), (1,), weight[:1]] if called == "w" and weight else [(), (1,)]
+        for part, shape in (
+            ("scale", reading.shape(place)),
+            ("zero_point", reading.shape(place + 1)),
+        ):
+            if shape is not None and shape not in allowed:
+                wanted = f"one value or {weight[0]}" if len(allowed) > 2 and weight else "one value"
+                return f"its {called}_{part} has the shape {sizes_text(shape)}, not {wanted}"
+    return None
+
+
+def normalisation(reading: Reading) -> str | None:
+    """Parameters of a normalisation over a batch or an instance, one per channel."""
+    data = reading.shape(0)
     if data is None or len(data) < 2:
         return None
-    for shape in shapes[1:]:
+    for place in range(1, len(reading.node.inputs)):
+        shape = reading.shape(place)
         if shape is not None and shape != (data[1],):
-            return f"its parameters {_text(shape)} do not fit {data[1]} channels"
+            return f"its parameters {sizes_text(shape)} do not fit {data[1]} channels"
     return None
 
 
-def _text(shape: Shape) -> str:
-    return "(" + ",".join(map(str, shape)) + ")"
+def layer_normalisation(reading: Reading) -> str | None:
+    """Scale and bias of a normalisation over the last axes, which broadcast to its input."""
+    data = reading.shape(0)
+    for place, called in ((1, "scale"), (2, "bias")):
+        shape = reading.shape(place)
+        if data is not None and shape is not None and not _broadcasts(shape, data):
+            return f"its {called} {sizes_text(shape)} does not fit its input {sizes_text(data)}"
+    return None
+
+
+def slope(reading: Reading) -> str | None:
+    """The slope of a PReLU, which broadcasts to its input; before opset 7, one per channel."""
+    data, shape = reading.shape(0), reading.shape(1)
+    if data is None or shape is None or _broadcasts(shape, data):
+        return None
+    if reading.version < 7 and shape == data[1:2]:
+        return None
+    return f"its slope {sizes_text(shape)} does not broadcast to its input {sizes_text(data)}"
+
+
+def recurrent(reading: Reading) -> str | None:
+    """Weights of a recurrent layer: gates and hidden values by inputs and hidden values."""
+    data, inner = reading.shape(0), reading.shape(2)
+    if data is None or inner is None or len(data) != 3 or len(inner) != 3:
+        return None
+    hidden = reading.integer("hidden_size", inner[-1])
+    both = reading.node.attributes.get("direction", "forward") == "bidirectional"
+    directions, rows = 1 + both, _GATES[reading.node.op] * hidden
+    wanted = {
+        1: (directions, rows, data[2]),
+        2: (directions, rows, hidden),
+        3: (directions, 2 * rows),
+    }
+    for place, expected in wanted.items():
+        shape = reading.shape(place)
+        if shape is not None and shape != expected:
+            return (
+                f"its {' WRB'[place]} has the shape {sizes_text(shape)}; with {data[2]} inputs and "
+                f"{hidden} hidden values it is {sizes_text(expected)}"
+            )
+    return None
+
+
+def _broadcasts(shape: Shape, data: Shape) -> bool:
+    """Whether a shape fits another by repeating only; more axes in front must be 1."""
+    extra = len(shape) - len(data)
+    if extra > 0 and set(shape[:extra]) != {1}:
+        return False
+    own = shape[max(0, extra) :]
+    return all(
+        size in (1, other) for size, other in zip(own, data[len(data) - len(own) :], strict=True)
+    )

@@ -44,11 +44,11 @@ def kernel_features(kernel: Kernel) -> list[float]:
     out = kernel.outputs[0] if kernel.outputs else (1,)
     weight = kernel.weights[0] if kernel.weights else (1,)
     image = len(out) == 4
-    channels_in = data[1] if len(data) > 1 else data[0]
-    channels_out = out[1] if len(out) > 1 else out[0]
+    channels_in, channels_out = _channels(data), _channels(out)
     spatial = weight[2] if len(weight) == 4 else 1
     pixels = out[2] * out[3] if image else 1
-    stride = max(1, round(data[2] / out[2])) if image and len(data) == 4 else 1
+    # Of an empty image there is no stride; none is priced, but the features stay defined.
+    stride = max(1, round(data[2] / max(1, out[2]))) if image and len(data) == 4 else 1
     return [
         float(np.log(kernel_work(kernel))),
         float(np.log1p(kernel.macs)),
@@ -72,6 +72,11 @@ def kernel_features(kernel: Kernel) -> list[float]:
         float(sum(map(ord, kernel.op))),
         *_shape_features(kernel, channels_in, channels_out, pixels),
     ]
+
+
+def _channels(shape: tuple[int, ...]) -> int:
+    """The size of the axis of channels: the second, or the only one; 1 of a scalar."""
+    return shape[1] if len(shape) > 1 else (*shape, 1)[0]
 
 
 def _shape_features(

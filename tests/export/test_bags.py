@@ -88,3 +88,11 @@ def test_bags_that_are_given_out_are_copies():
 
 def test_runtimes_without_rules_of_their_own_get_those_of_onnxruntime():
     assert fusion_rules("simulated") is fusion_rules("onnxruntime") is FUSION["onnxruntime"]
+
+
+def test_progress_is_told_while_blocks_are_lowered():
+    bags, shares = SpaceBags(space("mobilenet-32")), []
+    found = bags.prepare(shares.append)
+    assert found is bags.kernels
+    assert shares[0] == 0.0 and shares[-1] == 1.0
+    assert shares == sorted(shares) and len(shares) > 3

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hwnas.export import layers_onnx
-from hwnas.export.layers_onnx import OnnxWriter, architecture_to_onnx, chain_to_onnx
+from hwnas.export.layers_onnx import OnnxWriter, architecture_to_onnx
 from hwnas.kernels import FUSION, lower
 from hwnas.nets import apply_layer
 from hwnas.runtimes import runtime
@@ -130,33 +130,6 @@ def test_layers_of_two_inputs(layer, second):
     found = runtime("onnxruntime").run(writer.model("own").SerializeToString(), {"input": image})
     factor = image.mean((2, 3), keepdims=True) if isinstance(layer, Scale) else image
     np.testing.assert_allclose(found["output"], second(image, factor), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "mobilenet-32",
-        "resnet-32",
-        "shufflenet-32",
-        "mobilenetv1-32",
-        "efficientnet-32",
-        "efficientnetv2-32",
-        "convnext-32",
-        "vit-32",
-    ],
-)
-def test_a_skeleton_has_the_kernels_of_the_whole_model(name):
-    own = space(name)
-    architecture = own.decode(next(iter(own.references.values())))
-    made = {
-        skeleton: chain_to_onnx(
-            architecture.placed, architecture.input_shape, name="n", skeleton=skeleton
-        )
-        for skeleton in (False, True)
-    }
-    whole = lower(made[False], RULES).kernels
-    assert lower(made[True], RULES, shapes_known=True).kernels == whole
-    assert made[True].ByteSize() < made[False].ByteSize() / 4
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3])

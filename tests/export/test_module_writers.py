@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from hwnas.export.bags import SpaceBags, architecture_kernels
-from hwnas.export.layers_onnx import architecture_to_onnx, chain_to_onnx
+from hwnas.export.layers_onnx import architecture_to_onnx
 from hwnas.export.parts_onnx import block_part, kernel_part
+from hwnas.export.skeleton import skeleton_graph
 from hwnas.export.trained import max_abs_error, network_to_onnx
 from hwnas.kernels import FUSION, lower
+from hwnas.kernels.lower import lower_graph
 from hwnas.nets import Network
 from hwnas.runtimes import runtime
 from hwnas.spaces import space
@@ -70,8 +72,8 @@ def test_a_space_with_a_module_is_sampled_exported_and_priced(own):
     whole = lower(direct, RULES).kernels
     assert architecture_kernels(architecture) == whole
     assert sum(kernel.macs * count for kernel, count in whole.items()) == architecture.macs
-    skeleton = chain_to_onnx(architecture.placed, architecture.input_shape, name="n", skeleton=True)
-    assert lower(skeleton, RULES, shapes_known=True).kernels == whole
+    skeleton = skeleton_graph(architecture.placed, architecture.input_shape)
+    assert lower_graph(skeleton, RULES).kernels == whole
 
 
 def test_the_parts_of_a_space_with_a_module_run(own):

@@ -1,14 +1,17 @@
 """Broken files: every one is an error that says so, or a bag; none hangs or crashes."""
 
+import math
 import random
 import time
 
 import onnx
 import pytest
+from onnx import helper
 from small_models import SMALL_MODELS
 
 from hwnas.errors import HwnasError
 from hwnas.kernels import FUSION, Lowered, lower, parse_model
+from hwnas.predictors.features import kernel_features
 
 MUTATIONS = 100
 BOUND_S = 5.0
@@ -18,8 +21,41 @@ def seeds():
     folder = onnx.__path__[0] + "/backend/test/data/light/"
     with open(folder + "light_squeezenet.onnx", "rb") as file:
         yield "squeezenet", file.read()
+    yield "scalars", scalars().SerializeToString()
     for name in ("qdq", "encoder-new", "movements", "torch-shapes", "dynamic"):
         yield name, SMALL_MODELS[name]().SerializeToString()
+
+
+def scalars():
+    """Tensors without axes, a product of vectors, and graphs inside operators and functions."""
+    info, node = helper.make_tensor_value_info, helper.make_node
+    branch = helper.make_graph([node("Exp", ["m"], ["e"])], "b", [], [info("e", 1, [])])
+    body = helper.make_graph(
+        [node("Identity", ["go"], ["on"]), node("Add", ["s", "m"], ["t"])],
+        "l",
+        [info("i", 7, []), info("go", 9, []), info("s", 1, [3, 4])],
+        [info("on", 9, []), info("t", 1, [3, 4])],
+    )
+    nodes = [
+        node("ReduceMean", ["x"], ["m"], keepdims=0),
+        node("If", ["c"], ["e2"], then_branch=branch, else_branch=branch),
+        node("Loop", ["n", "c", "x"], ["l"], body=body),
+        node("Mul", ["l", "e2"], ["a"]),
+        node("MatMul", ["v", "v"], ["d"]),
+        node("Own", ["d"], ["f"], domain="own"),
+        node("Sub", ["a", "f"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "scalars",
+        [info("x", 1, [3, 4]), info("v", 1, [5])],
+        [info("y", 1, [3, 4])],
+        [helper.make_tensor("c", 9, [], [True]), helper.make_tensor("n", 7, [], [3])],
+    )
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("own", 1)]
+    inner = [node("Relu", ["p"], ["q"])]
+    own = helper.make_function("own", "Own", ["p"], ["q"], inner, opsets[:1])
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10, functions=[own])
 
 
 def flipped(payload, rng):
@@ -39,11 +75,15 @@ def reshaped(model, rng):
     kind = rng.randrange(3)
     if kind == 0:
         dims = rng.choice(graph.input).type.tensor_type.shape.dim
-        if dims:
+        if rng.randrange(4) == 0:
+            del dims[:]
+        elif dims:
             rng.choice(dims).dim_value = size
     elif kind == 1 and graph.initializer:
         tensor = rng.choice(graph.initializer)
-        if tensor.dims:
+        if rng.randrange(4) == 0:
+            del tensor.dims[:]
+        elif tensor.dims:
             tensor.dims[rng.randrange(len(tensor.dims))] = size
         else:
             tensor.dims.append(size)
@@ -96,6 +136,8 @@ def outcome(payload, checked=True):
         found = None
     assert time.monotonic() - begin < BOUND_S
     assert found is None or isinstance(found, Lowered)
+    for kernel in found.kernels if found else ():
+        assert all(map(math.isfinite, kernel_features(kernel)))
     return found
 
 

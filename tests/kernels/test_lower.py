@@ -47,7 +47,7 @@ def test_dynamic_shapes_must_be_given_and_fit():
 
 def test_an_input_without_elements_is_named_as_such():
     model = graph([helper.make_node("Relu", ["x"], ["y"])], [("x", [0, 30])], [("y", [0, 30])])
-    with pytest.raises(ShapeError, match=r"no elements, shape \(0,30\).*--input-shape x:N,30"):
+    with pytest.raises(ShapeError, match=r"states its shape as \(0,30\).*--input-shape x:N,30"):
         lower(model, RULES)
     (kernel,) = lower(model, RULES, shapes={"x": (2, 30)}).kernels
     assert kernel.outputs == ((2, 30),)
@@ -137,3 +137,26 @@ def test_an_activation_that_something_else_reads_is_not_fused():
     )
     assert {kernel.op for kernel in lower(model, RULES).kernels} == {"Conv", "Relu", "Mul"}
     assert all(not kernel.fused for kernel in lower(model, RULES).kernels)
+
+
+def test_what_computes_nothing_has_no_kernels_and_nothing_uncovered():
+    found = lower(
+        graph([helper.make_node("Identity", ["x"], ["y"])], [("x", [1, 3])], [("y", [1, 3])]),
+        RULES,
+    )
+    assert not found.kernels and not found.not_covered
+
+
+def test_what_gives_no_element_is_no_kernel():
+    sizes = [helper.make_tensor(name, 7, [1], [5]) for name in ("begin", "end")]
+    model = graph(
+        [
+            helper.make_node("Slice", ["x", "begin", "end"], ["none"]),
+            helper.make_node("Relu", ["none"], ["still"]),
+            helper.make_node("Concat", ["still", "x"], ["y"], axis=0),
+        ],
+        [("x", [2, 3])],
+        [("y", [2, 3])],
+    )
+    model.graph.initializer.extend(sizes)
+    assert [kernel.op for kernel in lower(model, RULES).kernels] == ["Concat"]

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -60,7 +61,7 @@ def saved(tmp_path, model):
 def test_weights_in_another_file_are_read(tmp_path):
     path = saved(tmp_path, outside("w.bin"))
     (path.parent / "w.bin").write_bytes(np.ones(16, np.float32).tobytes())
-    model = read_model(path)
+    model = read_model(path, weights=True)
     assert numpy_helper.to_array(model.graph.initializer[0]).sum() == 16
     (kernel,) = lower(model, FUSION["onnxruntime"]).kernels
     assert kernel.macs == 2 * 4 * 4
@@ -88,3 +89,32 @@ def test_a_file_of_two_gigabytes_is_not_read(tmp_path):
         os.truncate(file.fileno(), 2**31)
     with pytest.raises(ModelFileError, match="save_as_external_data"):
         read_model(path)
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for path, kind in ((tmp_path, "folder"), (tmp_path / "pipe.onnx", "pipe")):
+        with pytest.raises(ModelFileError, match=f"is a {kind}, not a file"):
+            read_model(path)
+    with pytest.raises(ModelFileError, match="is a device, not a file"):
+        read_model(Path("/dev/zero"))
+
+
+def test_a_name_that_is_no_text_is_refused_in_text(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff.onnx")
+    path.write_bytes(canary_model())
+    with pytest.raises(ModelFileError, match=r"\\xff\.onnx' is not UTF-8") as caught:
+        read_model(path)
+    str(caught.value).encode()
+
+
+def test_the_domain_of_onnx_has_two_names(tmp_path):
+    model = onnx.load_model_from_string(canary_model())
+    for node in model.graph.node:
+        node.domain = "ai.onnx"
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    rules = FUSION["onnxruntime"]
+    plain = lower(parse_model(canary_model(), "m"), rules)
+    assert lower(read_model(path), rules) == plain
+    assert lower(parse_model(model.SerializeToString(), "m"), rules) == plain
