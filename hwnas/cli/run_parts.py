@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hwnas.cli.common import note, progress
+from hwnas.cli.common import fitted_predictor, note, progress
 from hwnas.errors import RequestError
 from hwnas.estimators import Budget
 from hwnas.export.bags import SpaceBags
-from hwnas.predictors import LatencyPredictor, SpacePredictor
+from hwnas.predictors import SpacePredictor
 from hwnas.profiles import DeviceProfile
 from hwnas.spaces import SearchSpace
 from hwnas.training import EarlyStopping, ImageData, load_data
@@ -95,7 +95,7 @@ def predictor_of(profile: DeviceProfile, space: SearchSpace) -> SpacePredictor:
     Raises:
         ProfileError: The device has no predictor.
     """
-    predictor = LatencyPredictor.load(profile.predictor_path)
+    predictor = fitted_predictor(profile)
     bags = SpaceBags(space, profile.fusion())
     if len(bags.blocks) >= MANY_BLOCKS:
         with progress(f"kernels of {len(bags.blocks)} blocks") as bar:

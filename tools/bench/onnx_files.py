@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from hwnas.cli.common import finite
 from hwnas.errors import HwnasError
 from hwnas.export.bags import fusion_rules
 from hwnas.kernels import lower, read_model, with_static_shapes
@@ -166,7 +167,7 @@ def price(name: str, measured: dict[str, Any]) -> dict[str, Any]:
                     "predicted_ms": round(found.latency_ms, 4),
                     "error_pct": round(100 * (found.latency_ms / real - 1), 1),
                     "within_interval": bool(found.low_ms <= real <= found.high_ms),
-                    "interval_ms": [round(found.low_ms, 4), round(found.high_ms, 4)],
+                    "interval_ms": finite([round(found.low_ms, 4), round(found.high_ms, 4)]),
                     "covered_pct": round(100 * found.covered, 1),
                     "priced_by_pct": {k: round(100 * v, 1) for k, v in sorted(shares.items())},
                     "not_covered": dict(lowered.not_covered),
