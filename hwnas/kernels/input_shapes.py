@@ -90,7 +90,8 @@ def _check_symbols(model: onnx.ModelProto, shapes: Mapping[str, Shape], name: st
     for item in model.graph.input:
         sizes = item.type.tensor_type.shape.dim
         for size, own in zip(sizes, shapes.get(item.name, ()), strict=False):
-            if not size.dim_param:
+            # Exporters write "?" and "None" for every size that they do not know.
+            if not size.dim_param.isidentifier() or size.dim_param == "None":
                 continue
             first, other = known.setdefault(size.dim_param, (item.name, own))
             if other != own:

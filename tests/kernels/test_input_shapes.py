@@ -6,13 +6,13 @@ from hwnas.kernels import with_static_shapes
 from hwnas.kernels.input_shapes import input_shapes
 
 
-def two_inputs():
+def two_inputs(size="N"):
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node("Add", ["a", "b"], ["y"])],
         "g",
-        [value("a", 1, ["N", 3]), value("b", 1, ["N", 3])],
-        [value("y", 1, ["N", 3])],
+        [value("a", 1, [size, 3]), value("b", 1, [size, 3])],
+        [value("y", 1, [size, 3])],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
 
@@ -22,6 +22,12 @@ def test_a_named_size_has_one_value():
     assert input_shapes(model, "m", {"a": (2, 3), "b": (2, 3)}) == {"a": (2, 3), "b": (2, 3)}
     with pytest.raises(ShapeError, match="the size 'N' is 1 in input 'a' and 7 in input 'b'"):
         input_shapes(model, "m", {"a": (1, 3), "b": (7, 3)})
+
+
+@pytest.mark.parametrize("unknown", ["?", "None", "-1"])
+def test_a_size_that_the_exporter_did_not_know_is_not_named(unknown):
+    given = {"a": (1, 3), "b": (7, 3)}
+    assert input_shapes(two_inputs(unknown), "m", given) == given
 
 
 def test_an_input_without_a_rank_takes_what_is_given():
