@@ -104,7 +104,7 @@ def small_space(name):
     return space(f"{name}:classes=2,image_size=16")
 
 
-SHARED = ("supernet", "ofa")
+SHARED = ("supernet", "ofa", "hypernet", "hypernet-init")
 
 
 def test_every_score_of_the_registry_is_tested_here():
