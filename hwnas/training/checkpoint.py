@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hwnas.errors import StorageError
+from hwnas.errors import RequestError, StorageError
 from hwnas.files import storage_error
 
 State = dict[str, Any]
@@ -65,3 +65,23 @@ def load_state(path: Path) -> State:
     if not isinstance(state, dict):
         raise StorageError(f"'{path}' is not a checkpoint. Delete it to start anew.")
     return state
+
+
+def check_identity(path: Path, own: State, found: State, what: str = "training") -> None:
+    """Refuse the checkpoint of something else.
+
+    Args:
+        path: The file, for the error.
+        own: What decides the result, by name, of what is to go on.
+        found: The same of the checkpoint.
+        what: What it is the checkpoint of.
+
+    Raises:
+        RequestError: They differ.
+    """
+    foreign = [name for name in own if own[name] != found.get(name)]
+    if foreign:
+        raise RequestError(
+            f"checkpoint '{path}' belongs to another {what}: it differs in "
+            f"{', '.join(foreign)}. Give another path, or delete it to start anew."
+        )

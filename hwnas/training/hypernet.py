@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hwnas.errors import DataError, DivergedError, RequestError
+from hwnas.errors import DataError, DivergedError
 from hwnas.nets.hypernetwork import Hypernetwork, run_with
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.batches import batch_indices, shifted
-from hwnas.training.checkpoint import load_state, save_state
+from hwnas.training.checkpoint import check_identity, load_state, save_state
 from hwnas.training.hypernet_recipe import HypernetRecipe
 from hwnas.training.images import ImageData
 
@@ -232,13 +232,7 @@ class _Run:
 
     def restore(self, path: Path) -> None:
         state = load_state(path)
-        own, other = self._identity(), state.get("identity", {})
-        foreign = [name for name in own if own[name] != other.get(name)]
-        if foreign:
-            raise RequestError(
-                f"checkpoint '{path}' belongs to another hypernetwork: it differs in "
-                f"{', '.join(foreign)}. Give another folder, or delete it to start anew."
-            )
+        check_identity(path, self._identity(), state.get("identity", {}), "hypernetwork")
         self.hypernetwork.load_state_dict(state["hypernetwork"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.curve = [HypernetEpoch(**epoch) for epoch in state["curve"]]

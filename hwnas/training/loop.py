@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwnas.errors import DivergedError, RequestError
+from hwnas.errors import DivergedError
 from hwnas.nets.network import Network
 from hwnas.nets.parameters import channels_last
 from hwnas.training.batches import batch_indices, shifted
-from hwnas.training.checkpoint import load_state, save_state
+from hwnas.training.checkpoint import check_identity, load_state, save_state
 from hwnas.training.curve import EarlyStopping, Epoch, TrainingResult, best_of
 from hwnas.training.evaluation import check_fit, evaluate, split_tensor
 from hwnas.training.horizon import Horizon
@@ -224,13 +224,7 @@ class _Run:
 
     def restore(self, path: Path) -> None:
         state = load_state(path)
-        own, other = self._identity(), state.get("identity", {})
-        foreign = [name for name in own if own[name] != other.get(name)]
-        if foreign:
-            raise RequestError(
-                f"checkpoint '{path}' belongs to another training: it differs in "
-                f"{', '.join(foreign)}. Give another path, or delete it to start anew."
-            )
+        check_identity(path, self._identity(), state.get("identity", {}))
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])

@@ -19,7 +19,7 @@ from hwnas.nets.once_for_all import OnceForAllNetwork
 from hwnas.nets.parameters import channels_last
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.batches import batch_indices, shifted
-from hwnas.training.checkpoint import load_state, save_state
+from hwnas.training.checkpoint import check_identity, load_state, save_state
 from hwnas.training.images import ImageData
 from hwnas.training.loop import optimiser
 from hwnas.training.phases import Phase, largest, phases, raised
@@ -234,18 +234,13 @@ class _Run:
     def restore(self, path: Path) -> None:
         state = load_state(path)
         own, other = self._identity(), state.get("identity", {})
-        foreign = [name for name in own if own[name] != other.get(name)]
-        if "space" in foreign:
+        if own["space"] != other.get("space"):
             theirs = other.get("space", {}).get("name", "another kind of training")
             raise RequestError(
                 f"checkpoint '{path}' is of another space: '{theirs}', not "
                 f"'{self.space.name}' as it is now. Give another path, or delete it to start anew."
             )
-        if foreign:
-            raise RequestError(
-                f"checkpoint '{path}' belongs to another training: it differs in "
-                f"{', '.join(foreign)}. Give another path, or delete it to start anew."
-            )
+        check_identity(path, own, other)
         self.network.load_state_dict(state["network"])
         if state["teacher"] is not None:
             self.teacher = copy.deepcopy(self.network).requires_grad_(False)
