@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.cli.common import fitted_predictor, note, progress
-from hwnas.errors import RequestError
 from hwnas.estimators import Budget
 from hwnas.export.bags import SpaceBags
 from hwnas.predictors import SpacePredictor
 from hwnas.profiles import DeviceProfile
 from hwnas.spaces import SearchSpace
 from hwnas.training import EarlyStopping, ImageData, load_data
+from hwnas.training.evaluation import check_space
 
 MANY_BLOCKS = 4000
 """A space of so many blocks takes several seconds, and is worth a bar."""
@@ -76,16 +76,11 @@ def data_for(space: SearchSpace, text: str, seed: int) -> ImageData:
     """The data of a run in a space.
 
     Raises:
-        DataError: They do not exist or cannot be learned from.
-        RequestError: Their classes are not those of the space.
+        DataError: They do not exist, cannot be learned from, or their classes are not those of
+            the space.
     """
     data = load_data(text, seed=seed)
-    if data.classes != space.classes:
-        raise RequestError(
-            f"data '{data.name}' has {data.classes} classes, space "
-            f"'{space.name}' has {space.classes}; use --space "
-            f"{space.name.partition(':')[0]}:classes={data.classes}"
-        )
+    check_space(space, data)
     return data
 
 

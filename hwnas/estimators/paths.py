@@ -14,6 +14,7 @@ from hwnas.nets.gates import gate_gradients, shape_genes
 from hwnas.nets.parameters import channels_last
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.checkpoint import load_state, save_state
+from hwnas.training.evaluation import check_space
 from hwnas.training.images import ImageData
 
 CLIP = 5.0
@@ -47,12 +48,7 @@ class PathTrainer:
         learning_rate: float = 0.05,
         seed: int = 0,
     ) -> None:
-        if data.classes != space.classes:
-            raise DataError(
-                f"data '{data.name}' has {data.classes} classes, space '{space.name}' has "
-                f"{space.classes}; use --space "
-                f"{space.name.partition(':')[0]}:classes={data.classes}"
-            )
+        check_space(space, data)
         self.space = space
         self.data = data
         self.seed = seed

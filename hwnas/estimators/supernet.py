@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hwnas.errors import DataError, DivergedError, SpecError, UnknownNameError
+from hwnas.errors import DivergedError, SpecError, UnknownNameError
 from hwnas.estimators.base import Budget, Estimate
 from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.recognise import recognise
 from hwnas.spaces.space import SearchSpace
+from hwnas.training.evaluation import check_space
 from hwnas.training.images import ImageData
 from hwnas.training.loop import evaluate
 from hwnas.training.phases import MODES
@@ -74,11 +75,7 @@ class SupernetEstimator:
             raise UnknownNameError("supernet mode", mode, NAMES)
         if images < 2:
             raise SpecError(f"supernet: images must be at least 2, received {images}")
-        if data.classes != space.classes:
-            raise DataError(
-                f"data '{data.name}' has {data.classes} classes, space '{space.name}' has "
-                f"{space.classes}; use a space with classes={data.classes}"
-            )
+        check_space(space, data)
         self.data = data
         self.recipe = recipe
         self.space = space

@@ -102,18 +102,20 @@ class _SlotTable:
         choices: Indices of the choices.
         strides: What a step of each is worth in the flat index.
         prices: Milliseconds, ``(settings,)``.
-        sums: Sums over kernels, then what is not measured by source, ``(settings, k)``.
+        terms: Prices, sums over kernels, what is not measured by source, ``(settings, k)``.
     """
 
     choices: tuple[int, ...]
     strides: tuple[int, ...]
     prices: Floats
-    sums: Floats
+    terms: Floats
 
     def rows(self, columns: Genotypes) -> NDArray[np.int64]:
         """Flat indices ``(n,)`` of genotypes ``(choices, n)``."""
-        found = np.zeros(columns.shape[1], dtype=np.int64)
-        for choice, stride in zip(self.choices, self.strides, strict=True):
+        if not self.choices:
+            return np.zeros(columns.shape[1], dtype=np.int64)
+        found: NDArray[np.int64] = columns[self.choices[0]] * self.strides[0]
+        for choice, stride in zip(self.choices[1:], self.strides[1:], strict=True):
             found += columns[choice] * stride
         return found
 
@@ -133,11 +135,11 @@ class SpacePredictor:
         self._settings = np.array([len(c.values) for c in bags.space.choices], dtype=np.uint64)
         prices, sums = predictor.block_prices(bags.keys, bags.kernels)
         unsure = predictor.block_unsure_ms(bags.keys, bags.kernels)
-        both = np.concatenate([sums, unsure], axis=1)
+        known = np.concatenate([prices[:, None], sums, unsure], axis=1)
         # The row behind the last is that of an absent block, which index -1 finds.
-        self._prices = np.append(prices, 0.0)
-        both = np.concatenate([both, np.zeros((1, both.shape[1]))])
-        self._tables = [_slot_table(slot, self._prices, both) for slot in bags.slots]
+        known = np.concatenate([known, np.zeros((1, known.shape[1]))])
+        self._prices = known[:, 0]
+        self._tables = [_slot_table(slot, known) for slot in bags.slots]
         self.measured_share = float(
             np.mean([key in predictor.blocks_ms_ for key in bags.keys]) if bags.keys else 0.0
         )
@@ -196,16 +198,13 @@ class SpacePredictor:
 
     def _gathered(self, genotypes: Genotypes) -> tuple[Floats, Floats, Floats]:
         """Sums of genotypes: of blocks, over kernels, and what of them is not measured."""
-        parts = np.zeros(len(genotypes))
-        both = np.zeros((len(genotypes), len(SUMS) + len(ESTIMATES)))
+        found = np.zeros((len(genotypes), 1 + len(SUMS) + len(ESTIMATES)))
         for begin in range(0, len(genotypes), ROWS):
-            own = slice(begin, begin + ROWS)
             columns = self._columns(genotypes, begin)
+            own = found[begin : begin + ROWS]
             for table in self._tables:
-                rows = table.rows(columns)
-                parts[own] += table.prices[rows]
-                both[own] += table.sums.take(rows, axis=0)
-        return parts, both[:, : len(SUMS)], both[:, len(SUMS) :]
+                own += table.terms.take(table.rows(columns), axis=0)
+        return found[:, 0], found[:, 1 : 1 + len(SUMS)], found[:, 1 + len(SUMS) :]
 
     def bounds_ms(self, genotypes: ArrayLike, quantile: float) -> tuple[Floats, Floats]:
         """Bounds ``(n,)`` that the latency stays above, and below, each with ``quantile``.
@@ -231,8 +230,8 @@ class SpacePredictor:
         )
 
 
-def _slot_table(slot: Slot, prices: Floats, sums: Floats) -> _SlotTable:
+def _slot_table(slot: Slot, known: Floats) -> _SlotTable:
     blocks = np.ascontiguousarray(slot.blocks)
     strides = tuple(stride // blocks.itemsize for stride in blocks.strides)
-    flat = blocks.ravel()
-    return _SlotTable(slot.choices, strides, prices[flat], sums[flat])
+    of_settings = known[blocks.ravel()]
+    return _SlotTable(slot.choices, strides, of_settings[:, 0].copy(), of_settings)

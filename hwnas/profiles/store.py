@@ -1,6 +1,5 @@
 """A device profile on disk: ``device.toml``, ``measurements.jsonl``, ``predictor.json``."""
 
-import itertools
 import json
 import os
 import time
@@ -14,7 +13,7 @@ from hwnas.errors import ProfileError, RequestError, UnknownNameError
 from hwnas.files import append_text, make_folder, storage_error, write_text
 from hwnas.profiles.conditions import Conditions, check
 from hwnas.profiles.device import Device
-from hwnas.profiles.freshness import MEASUREMENTS
+from hwnas.profiles.freshness import MEASUREMENTS, sessions
 from hwnas.profiles.lines import parse, sorted_text, to_text
 from hwnas.profiles.lock import hold, try_hold
 from hwnas.profiles.merge import Merged, joined, require_same
@@ -139,13 +138,8 @@ class DeviceProfile:
 
     def fusion(self) -> str:
         """As :meth:`Records.fusion`, of the device's runtime, without reading all that is there."""
-        with suppress(OSError, ValueError), self._path.open("rb") as file:
-            # Conditions stand before what was measured under them.
-            for raw in itertools.islice(file, 2):
-                value = json.loads(raw)
-                if isinstance(value, dict) and isinstance(value.get("conditions"), dict):
-                    return fusion_of(self.device.runtime, value["conditions"])
-        return fusion_of(self.device.runtime, {})
+        conditions = next(iter(sessions(self.folder).values()), {})
+        return fusion_of(self.device.runtime, conditions)
 
     def append(
         self,

@@ -177,8 +177,7 @@ class _Builder:
             picked = tuple(rest)
         kind = seat.line.kinds[0]
         if len(seat.line.kinds) > 1:
-            kind, *rest = picked  # type: ignore[assignment]
-            picked = tuple(rest)
+            kind, picked = str(picked[0]), picked[1:]
         shape = self.received(seat, size, width)
         options = dict(zip(seat.names, picked, strict=True))
         return PlacedBlock(self.spec(seat, kind, shape, width, options), shape)

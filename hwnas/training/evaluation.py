@@ -6,6 +6,7 @@ from torch import Tensor
 from hwnas.errors import DataError, DivergedError
 from hwnas.nets.network import Network
 from hwnas.nets.parameters import channels_last
+from hwnas.spaces.space import SearchSpace
 from hwnas.training.images import ImageData
 
 
@@ -20,6 +21,19 @@ def check_fit(network: Network, data: ImageData) -> None:
         raise DataError(
             f"data '{data.name}' has {data.classes} classes, but the network gives {outputs}; use "
             f"a space with classes={data.classes}"
+        )
+
+
+def check_space(space: SearchSpace, data: ImageData) -> None:
+    """Refuse data whose classes are not those of a space.
+
+    Raises:
+        DataError: The numbers of classes differ.
+    """
+    if data.classes != space.classes:
+        raise DataError(
+            f"data '{data.name}' has {data.classes} classes, space '{space.name}' has "
+            f"{space.classes}; use --space {space.name.partition(':')[0]}:classes={data.classes}"
         )
 
 

@@ -18,6 +18,7 @@ from hwnas.spaces.architecture import Architecture
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.batches import batch_indices, shifted
 from hwnas.training.checkpoint import check_identity, load_state, save_state
+from hwnas.training.evaluation import check_space
 from hwnas.training.hypernet_recipe import HypernetRecipe
 from hwnas.training.images import ImageData
 
@@ -118,12 +119,7 @@ class _Run:
     """A training in progress."""
 
     def __init__(self, space: SearchSpace, data: ImageData, recipe: HypernetRecipe) -> None:
-        if data.classes != space.classes:
-            raise DataError(
-                f"data '{data.name}' has {data.classes} classes, space '{space.name}' has "
-                f"{space.classes}; use --space "
-                f"{space.name.partition(':')[0]}:classes={data.classes}"
-            )
+        check_space(space, data)
         self.space, self.data, self.recipe = space, data, recipe
         self.labels = data.labels("train")
         if len(self.labels) < 2:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hwnas.errors import DataError, DivergedError, RequestError, SpecError
+from hwnas.errors import DivergedError, RequestError, SpecError
 from hwnas.nets.channel_sort import sort_channels
 from hwnas.nets.elastic import ElasticNetwork
 from hwnas.nets.once_for_all import OnceForAllNetwork
@@ -20,6 +20,7 @@ from hwnas.nets.parameters import channels_last
 from hwnas.spaces.space import SearchSpace
 from hwnas.training.batches import batch_indices, shifted
 from hwnas.training.checkpoint import check_identity, load_state, save_state
+from hwnas.training.evaluation import check_space
 from hwnas.training.images import ImageData
 from hwnas.training.loop import optimiser
 from hwnas.training.phases import Phase, largest, phases, raised
@@ -137,11 +138,7 @@ class _Run:
     ) -> None:
         if type(epochs) is not int or epochs < 1:
             raise SpecError(f"supernet: epochs must be a whole number from 1, received {epochs!r}")
-        if data.classes != space.classes:
-            raise DataError(
-                f"data '{data.name}' has {data.classes} classes, space '{space.name}' has "
-                f"{space.classes}; use a space with classes={data.classes}"
-            )
+        check_space(space, data)
         self.space, self.data, self.recipe, self.mode = space, data, recipe, mode
         self.epochs = epochs
         # By epoch: its phase, and how many epochs of the phase are before it.

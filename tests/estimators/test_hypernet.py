@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny_space import TINY, split, tiny
 
 from hwnas.errors import DataError, DivergedError, RequestError, SpecError
 from hwnas.estimators import Budget, Setting, estimator
@@ -14,53 +15,14 @@ from hwnas.estimators.hypernet import (
     Predictions,
     batch_accuracy,
 )
-from hwnas.spaces.chain import place
-from hwnas.spaces.space import Choice, SearchSpace, Slot
 from hwnas.training import Recipe, evaluate
 from hwnas.training.hypernet_recipe import HypernetRecipe
-from hwnas.training.images import ImageData, Split
+from hwnas.training.images import ImageData
 
 HYPER = HypernetRecipe(
     epochs=10, batch_size=16, architectures=2, hidden=16, channels=8, kernel=5, learning_rate=1e-2
 )
 RECIPE = Recipe(epochs=1, batch_size=16)
-
-
-def tiny(classes=2):
-    """Four networks of two convolutions."""
-
-    def stem(channels, kernel):
-        return place("conv", (1, 8, 8), **conv, channels=channels, kernel=kernel, stride=2)
-
-    def body(channels, kernel):
-        return place("conv", (channels, 4, 4), **conv, channels=8, kernel=kernel, stride=1)
-
-    def head(_):
-        return place("classifier", (8, 4, 4), classes=classes)
-
-    conv = {"activation": "relu"}
-    return SearchSpace(
-        "tiny",
-        [Choice("channels", (4, 8)), Choice("kernel", (3, 5))],
-        [Slot("stem", (0, 1), stem), Slot("body", (0, 1), body), Slot("head", (0,), head)],
-        input_channels=1,
-        image_sizes=[8],
-        resolution=None,
-        classes=classes,
-    )
-
-
-TINY = tiny()
-
-
-def split(count, seed):
-    """Class 0 is bright on the left, class 1 on top."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count, dtype=np.int64) % 2
-    images = rng.normal(0, 0.3, (count, 1, 8, 8)).astype(np.float32)
-    images[labels == 0, :, :, :4] += 1
-    images[labels == 1, :, :4, :] += 1
-    return Split(images, labels)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ once and for one; and an ONNX file, from the parsed model to the price, beside i
 """
 
 import json
-import os
 import platform
 import statistics
 import sys
@@ -25,6 +24,7 @@ from hwnas.predictors import LatencyPredictor, SpacePredictor
 from hwnas.profiles import DeviceProfile
 from hwnas.profiling.bags import profiled_bags
 from hwnas.spaces import space
+from hwnas.targets.agent import conditions
 
 COUNT = 100_000
 REPEATS = 9
@@ -86,7 +86,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "machine": {"cpu": profile_cpu(records), "cores": os.cpu_count()},
+                "machine": {key: conditions()[key] for key in ("cpu", "cores", "memory_mib")},
                 "python": platform.python_version(),
                 "device": sys.argv[1],
                 "space": sys.argv[2],
@@ -105,11 +105,6 @@ def main() -> None:
             indent=1,
         )
     )
-
-
-def profile_cpu(records: Any) -> str:
-    """The processor that the profile was measured on; the prices are made where this runs."""
-    return str(next(iter(records.sessions.values()))["cpu"])
 
 
 if __name__ == "__main__":

@@ -38,14 +38,14 @@ class Direct(Worker):
         self._threads, self._count = 1, 0
         self.inference_s = self.waited_s = 0.0
         # A stand-in with the one thing of a temporary folder that loading a model asks for.
-        self._folder = SimpleNamespace(name=folder)  # type: ignore[assignment]
+        self._folder = SimpleNamespace(name=folder)
         self.best = float("inf")
         self.rounds: list[list[Burst]] = []
         self._random = random.Random(seed)
         self._run, self._slowness = self._agent.run, device._device.slowness
         self._key = ""
         # Wrapped, to know which model a reading is of.
-        self._agent.run = self._named  # type: ignore[method-assign]
+        self._agent.run = self._named
         device._device.slowness = self._watched
 
     def _named(self, key: str, runs: int) -> list[int]:
