@@ -26,6 +26,9 @@ from hwnas.errors import PromiseError, RequestError
 EPOCHS = 2
 """Of one trial, unless its epochs or operations are given."""
 
+TIME = "2m"
+"""To search, unless a time or a number of trials is given."""
+
 
 def search(
     space_name: Annotated[str, typer.Option("--space", help="Search space.")],
@@ -43,13 +46,21 @@ def search(
     ] = "naswot,synflow,scratch",
     data: Annotated[str, typer.Option(help="digits, or the path of a data set.")] = "digits",
     budget: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--budget",
             help="Time to search, such as 90s, 10m, 2h; training and measuring what is found "
-            "come on top.",
+            "come on top. 2m where --trials is not given.",
         ),
-    ] = "2m",
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials",
+            min=1,
+            help="Trials of each strategy; with them and no --budget, a seed repeats a search.",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of one trial, 2 by default.")
     ] = None,
@@ -81,7 +92,8 @@ def search(
         strategies=names("strategy", strategy),
         estimators=names("estimator", estimator),
         data=data,
-        budget_s=seconds(budget),
+        budget_s=None if budget is None and trials else seconds(budget or TIME),
+        trials=trials,
         training=TrainingLimits.asked(epochs, time_s, train_macs, patience, usual=EPOCHS),
         final_epochs=final_epochs,
         baselines=baselines,

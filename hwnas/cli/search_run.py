@@ -43,6 +43,8 @@ from hwnas.training import Recipe
 FINALISTS = 3
 EXTRA_ROUNDS = 2
 GRADIENT_STEPS = 400
+MOST_TRIALS = 1000
+"""Of one strategy where their number is not given."""
 RELAXATION_SHARE = 0.65
 """Share of a gradient search's time for training the shared weights and the choices."""
 
@@ -58,7 +60,8 @@ class SearchRequest:
     strategies: tuple[str, ...]
     estimators: tuple[str, ...]
     data: str
-    budget_s: float
+    budget_s: float | None
+    trials: int | None
     training: TrainingLimits
     final_epochs: int
     baselines: bool
@@ -186,10 +189,9 @@ class SearchRun:
 
     def _within_limit(self) -> tuple[Trial, float]:
         """The best trial that the device runs within the limit; searches on after a breach."""
-        share = self.request.budget_s
         for extra in range(1 + EXTRA_ROUNDS):
             for name in self.request.strategies:
-                self._search(name, share / len(self.request.strategies) * (1 + 0.5 * extra))
+                self._search(name, 1 + 0.5 * extra)
             finalists = [
                 trial
                 for trial in self.study.ranked()
@@ -198,7 +200,8 @@ class SearchRun:
             if not finalists:
                 if not self.study.ranked():
                     raise RequestError(
-                        "no trial could be judged within the budget; give a larger --budget"
+                        "no trial could be judged within the budget; give a larger --budget "
+                        "or more --trials"
                     )
                 finalists = self.study.ranked()[-1:]
             measured = self._measured(finalists)
@@ -226,7 +229,11 @@ class SearchRun:
             self.study.remember_measured({int(name): ms for name, ms in found.items()})
         return self.study.measured_ms
 
-    def _search(self, name: str, budget_s: float) -> None:
+    def _search(self, name: str, share: float) -> None:
+        """One strategy, with ``share`` times the time and trials that were asked for it."""
+        asked, several = self.request, len(self.request.strategies)
+        budget_s = None if asked.budget_s is None else share * asked.budget_s / several
+        trials = None if asked.trials is None else round(share * asked.trials)
         with progress(f"{name} search") as bar:
             begin = time.monotonic() - self.study.spent_s(name)
             strategy = self._strategy(name, budget_s, bar)
@@ -234,8 +241,13 @@ class SearchRun:
             def on_trial(trial: Trial) -> None:
                 best = self.study.ranked()
                 accuracy = self._shown(best[0].value or 0.0) if best else "none yet"
+                own = sum(item.strategy == name for item in self.study.trials)
+                done = max(
+                    0.0 if budget_s is None else (time.monotonic() - begin) / budget_s,
+                    0.0 if trials is None else own / trials,
+                )
                 bar.update(
-                    min(1.0, (time.monotonic() - begin) / budget_s),
+                    min(1.0, done),
                     f"{name} search: {len(self.study.trials)} trials, best {accuracy}",
                 )
 
@@ -243,6 +255,7 @@ class SearchRun:
                 strategy,
                 self._judged,
                 budget_s=budget_s,
+                max_trials=MOST_TRIALS if trials is None else trials,
                 pool=12,
                 keep=3,
                 prefilter=pool_filter(self.filters) if name != "gradient" else None,
@@ -250,7 +263,7 @@ class SearchRun:
             )
             bar.update(1.0)
 
-    def _strategy(self, name: str, budget_s: float, bar: Bar) -> Strategy:
+    def _strategy(self, name: str, budget_s: float | None, bar: Bar) -> Strategy:
         seed = self.request.seed
         if name == "random":
             return RandomSearch(self.space, self.constraint, seed)
@@ -271,7 +284,7 @@ class SearchRun:
             model=model,
             steps=GRADIENT_STEPS,
             folder=self.request.folder / "gradient",
-            budget_s=RELAXATION_SHARE * budget_s,
+            budget_s=None if budget_s is None else RELAXATION_SHARE * budget_s,
             on_step=on_step,
         )
 

@@ -90,13 +90,13 @@ def test_a_search_that_was_interrupted_goes_on(hwnas, fitted, tmp_path, monkeypa
         return real(self, architecture, budget)
 
     monkeypatch.setattr(ScratchEstimator, "estimate", estimate)
-    more = ("--strategy", "random", "--budget", "8s", "--no-baselines")
+    more = ("--strategy", "random", "--trials", 4, "--no-baselines")
     cut = hwnas(*words(run, limit, *more))
     assert cut.code == 1
     assert "2 trials" in cut.err and "--resume" in cut.err
     done = hwnas(*words(run, limit, *more, "--resume", "--json"))
     assert done.code == 0, done.err
-    assert done.json["trials"] >= 3
+    assert done.json["trials"] == 4
     assert len({item.digest for item in calls}) == done.json["trials"]
 
 
@@ -113,7 +113,7 @@ def test_measured_finalists_are_not_measured_again(hwnas, fitted, tmp_path, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Deployer, "measure_architectures", measure)
-    more = ("--strategy", "random", "--budget", "4s", "--no-baselines")
+    more = ("--strategy", "random", "--trials", 3, "--no-baselines")
     with monkeypatch.context() as patch:
         patch.setattr(Deployer, "deploy", interrupt)
         assert hwnas(*words(tmp_path / "run", fitted["max"], *more)).code == 1
@@ -173,7 +173,7 @@ def test_a_device_that_is_slower_than_promised_ends_with_3(hwnas, fitted, tmp_pa
         return {k: replace(v, latency_ms=99.0) for k, v in real(self, models, label).items()}
 
     monkeypatch.setattr(Deployer, "measure", slow)
-    more = ("--strategy", "random", "--budget", "3s", "--no-baselines")
+    more = ("--strategy", "random", "--trials", 2, "--no-baselines")
     outcome = hwnas(*words(tmp_path / "run", limit, *more))
     assert outcome.code == 3
     assert "bounds are widened" in outcome.err and "no finalist measured within" in outcome.err

@@ -50,10 +50,11 @@ def test_a_search_is_judged_by_shared_weights(hwnas, sim, tmp_path, monkeypatch)
     run = tmp_path / "run"
     done = hwnas(
         *("search", "--space", "resnet-32", "--device", "sim", "--limit-ms", limit, "--run", run),
-        *("--strategy", "evolution", "--estimator", "supernet", "--budget", "6s", "--epochs", 1),
+        *("--strategy", "evolution", "--estimator", "supernet", "--trials", 3, "--epochs", 1),
         *("--final-epochs", 1, "--no-baselines", "--json"),
     )
     assert done.code == 0, done.err
     told = [item["provenance"] for item in lines(run / "journal.jsonl", "trial")]
+    assert len(told) == 3
     assert told[0]["trained"] and not any(item["trained"] for item in told[1:])
     assert {item["estimator"] for item in told} == {"supernet"}
