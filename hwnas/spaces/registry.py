@@ -9,7 +9,9 @@ from typing import Any
 
 from hwnas.errors import SpecError, UnknownNameError
 from hwnas.spaces.convnext import convnext_space
+from hwnas.spaces.costs import COSTS
 from hwnas.spaces.efficientnet import MBStage, efficientnet
+from hwnas.spaces.limited import LimitedSpace
 from hwnas.spaces.micro import micro
 from hwnas.spaces.mobilenet import mobilenet
 from hwnas.spaces.mobilenetv1 import mobilenetv1
@@ -210,6 +212,8 @@ SPACES: dict[str, Factory] = {
 }
 
 OVERRIDES = ("image_size", "classes", "input_channels")
+LIMITS = {f"max_{name}": name for name in COSTS}
+"""Settings that limit a space, by name."""
 
 
 def spaces() -> dict[str, Factory]:
@@ -235,12 +239,14 @@ def space(text: str) -> SearchSpace:
 
     Args:
         text: ``NAME`` or ``NAME:key=value,…``; keys are ``image_size``,
-            ``classes`` and ``input_channels``, values whole numbers. A name that ends
+            ``classes``, ``input_channels``, ``max_parameters``, ``max_macs`` and
+            ``max_activation_bytes``, values whole numbers. A name that ends
             in ``.toml`` is the path of a file that describes the space.
 
     Raises:
         UnknownNameError: No space has that name.
-        SpecError: An override is unknown, stands twice, or is not a whole number.
+        SpecError: A setting is unknown, stands twice, or is not a whole number, or no
+            architecture is within the limits.
     """
     name, _, rest = text.partition(":")
     factories = spaces()
@@ -253,16 +259,19 @@ def space(text: str) -> SearchSpace:
     overrides: dict[str, int] = {}
     for item in filter(None, rest.split(",")):
         key, _, value = item.partition("=")
-        if key not in OVERRIDES:
-            raise SpecError(f"space '{name}' has no setting '{key}'; it has {', '.join(OVERRIDES)}")
+        if key not in OVERRIDES and key not in LIMITS:
+            known = ", ".join((*OVERRIDES, *LIMITS))
+            raise SpecError(f"space '{name}' has no setting '{key}'; it has {known}")
         if not value.isdecimal() or int(value) < 1:
             raise SpecError(f"setting '{key}' takes a positive whole number, received '{value}'")
         if key in overrides:
             raise SpecError(f"setting '{key}' stands twice in '{text}'; give it once")
         overrides[key] = int(value)
     factory = factories[name]
+    limits = {LIMITS[key]: overrides.pop(key) for key in LIMITS if key in overrides}
     try:
-        return factory(text, **overrides)
+        found = factory(text, **overrides)
+        return LimitedSpace(found, limits) if limits else found
     except TypeError as error:
         accepted = ", ".join(inspect.signature(factory).parameters)
         raise SpecError(f"space '{name}': {error}; it takes {accepted}") from error

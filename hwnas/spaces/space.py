@@ -155,6 +155,10 @@ class SearchSpace:
         """Genotypes with every gene that does not count set to 0, so that equals are equal."""
         return np.where(self.active(genotypes), genotypes, 0)
 
+    def allowed(self, genotypes: Genotypes) -> NDArray[np.bool_]:
+        """Which genotypes ``(n, choices)`` are within the space's limits, ``(n,)``; here all."""
+        return np.ones(len(genotypes), dtype=bool)
+
     def check(self, genotype: Sequence[int]) -> tuple[int, ...]:
         """The genotype, if it belongs to the space.
 

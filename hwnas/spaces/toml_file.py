@@ -14,13 +14,14 @@ from typing import Any
 
 from hwnas.errors import SpecError, UnknownNameError
 from hwnas.spaces.blocks import BLOCKS, Argument
+from hwnas.spaces.costs import COSTS
 from hwnas.spaces.module_layers import is_path
 from hwnas.spaces.space import Value
 
 RATIO = "_ratio"
 """Behind the name of an argument: it is given as a share of the block's channels."""
 
-_TOP = ("name", "input", "widths", "divisor", "stem", "stages", "head")
+_TOP = ("name", "input", "limits", "widths", "divisor", "stem", "stages", "head")
 _INPUT = ("image_size", "channels", "classes", "resolutions")
 _LINE = ("block", "channels", "stride", "shared")
 _TYPES = {int: "a whole number", bool: "true or false", str: "text"}
@@ -71,6 +72,7 @@ class SpaceFile:
         resolutions: Multipliers of the image size.
         widths: Multipliers of all ``channels`` behind the input.
         divisor: What channel counts are multiples of.
+        limits: The most that architectures may have.
         stem: Blocks before the stages.
         stages: The stages.
         head: Blocks behind them.
@@ -85,6 +87,7 @@ class SpaceFile:
     resolutions: tuple[float, ...]
     widths: tuple[float, ...]
     divisor: int
+    limits: Mapping[str, int]
     stem: tuple[BlockLine, ...]
     stages: tuple[StageLine, ...]
     head: tuple[BlockLine, ...]
@@ -127,6 +130,8 @@ class _Reader:
         self.known("the file", content, _TOP)
         given = self.table("input", self.need("the file", content, "input"))
         self.known("input", given, _INPUT)
+        limits = self.table("limits", content.get("limits", {}))
+        self.known("limits", limits, tuple(COSTS))
         head = self.lines("head", self.need("the file", content, "head"))
         stages = self.need("the file", content, "stages")
         if not isinstance(stages, list) or not stages:
@@ -140,6 +145,7 @@ class _Reader:
             resolutions=self.multipliers("input.resolutions", given.get("resolutions", [1.0])),
             widths=self.multipliers("widths", content.get("widths", [1.0])),
             divisor=self.whole("divisor", content.get("divisor", 8)),
+            limits={name: self.whole(f"limits.{name}", item) for name, item in limits.items()},
             stem=self.lines("stem", content.get("stem", [])),
             stages=tuple(
                 self.stage(f"stages[{position + 1}]", item) for position, item in enumerate(stages)

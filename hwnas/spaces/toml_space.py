@@ -12,6 +12,7 @@ from hwnas.spaces.architecture import PlacedBlock
 from hwnas.spaces.blocks import BlockSpec, round_channels
 from hwnas.spaces.chain import check_classes, image_sizes, reference
 from hwnas.spaces.layers import Shape
+from hwnas.spaces.limited import LimitedSpace
 from hwnas.spaces.module_layers import is_path
 from hwnas.spaces.space import Choice, SearchSpace, Slot, Value
 from hwnas.spaces.toml_file import RATIO, BlockLine, SpaceFile, read_space, takes
@@ -34,13 +35,14 @@ def toml_factory(path: str | Path) -> Callable[..., SearchSpace]:
         input_channels: int | None = None,
     ) -> SearchSpace:
         file = read_space(Path(path))
-        return _Builder(
+        found = _Builder(
             file,
             name,
             image_size or file.image_size,
             classes or file.classes,
             input_channels or file.channels,
         ).space()
+        return LimitedSpace(found, file.limits) if file.limits else found
 
     return make
 

@@ -241,3 +241,16 @@ def test_an_entry_point_can_be_the_path_of_a_file(write, monkeypatch):
         entry = EntryPoint("mine", "own:MINE", "hwnas.spaces")
         monkeypatch.setattr(registry, "entry_points", lambda *, group, entry=entry: [entry])
         assert space("mine:classes=5").classes == 5
+
+
+def test_a_file_limits_its_space(write):
+    whole = space(write(SMALL))
+    costs = sorted(whole.decode(g).parameters for g in np.ndindex(*whole.cardinalities))
+    limited = space(write(SMALL + f"[limits]\nparameters = {costs[0]}\n", "limited.toml"))
+    assert limited.size < whole.size
+    rows = limited.sample(np.random.default_rng(0), 5)
+    assert {limited.decode(row).parameters for row in rows} == {costs[0]}
+    with pytest.raises(SpecError, match=f"smallest found has {costs[0]} parameters"):
+        space(write(SMALL + f"[limits]\nparameters = {costs[0] - 1}\n"))
+    with pytest.raises(SpecError, match="limits: there is no key 'params'"):
+        space(write(SMALL + "[limits]\nparams = 5\n"))
