@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from hwnas.cli.bench_search import bench_search
 from hwnas.cli.common import Bar, Json, note, output, plain, print_json, progress
 from hwnas.errors import RequestError
 
@@ -36,6 +37,9 @@ BASELINES = {
 @app.callback()
 def options() -> None:
     """Methods of hwnas on any table."""
+
+
+app.command("search")(bench_search)
 
 
 @app.command("transfer")

@@ -47,6 +47,26 @@ class CsvTable:
             raise UnknownNameError(f"column in '{self.path}'", name, self.columns)
         return self.columns[name]
 
+    def numbers(self, name: str) -> "NDArray[np.float64]":
+        """A column of numbers, ``(rows,)``; what is empty is NaN.
+
+        Raises:
+            UnknownNameError: There is no column of that name.
+            RequestError: A value is no number.
+        """
+        import numpy as np
+
+        values = np.full(self.rows, np.nan)
+        for row, text in enumerate(self.column(name)):
+            if _NUMBER.fullmatch(text):
+                values[row] = float(text)
+            elif text.strip():
+                raise RequestError(
+                    f"'{self.path}', line {row + 2}, column '{name}': must be a number, or empty "
+                    f"where there is none; received '{text}'"
+                )
+        return values
+
     def latencies_ms(self, names: list[str]) -> "NDArray[np.float64]":
         """Columns as latencies, ``(rows, names)`` ms.
 

@@ -13,6 +13,7 @@ from hwnas.spaces.space import Genotypes, SearchSpace
 Floats = NDArray[np.float64]
 Genotype = tuple[int, ...]
 
+QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 STARTS = 8
 SWEEPS = 12
 
@@ -98,6 +99,18 @@ class LatencyConstraint:
     def feasible(self, genotypes: Genotypes) -> NDArray[np.bool_]:
         """Which genotypes are within the limit, ``(n,)``."""
         return self.upper_ms(genotypes) <= self.limit_ms
+
+    def probability(self, genotypes: Genotypes) -> Floats:
+        """Probability that the latency is within the limit, ``(n,)``.
+
+        As the predictor's bounds tell it: the largest of :data:`QUANTILES` whose bound is
+        within the limit, and 0 where even the lowest is above.
+        """
+        found = np.zeros(len(genotypes))
+        for quantile in QUANTILES:
+            upper = self.predictor.bounds_ms(genotypes, quantile)[1] * self.margin
+            found[upper <= self.limit_ms] = quantile
+        return found
 
     def tighten(self, ratio: float) -> None:
         """Multiply all bounds, after a network measured ``ratio`` times its bound.

@@ -210,6 +210,9 @@ class GradientSearch:
         state = {"rng": self.rng.bit_generator.state, "relaxed": self.relaxed}
         return state if self._checkpoint is not None else {**state, **self._relaxation_state()}
 
+    def recall(self, told: Iterable[tuple[Genotype, float]]) -> None:
+        """Nothing is learned from trials."""
+
     def load_state_dict(self, state: dict[str, Any], proposed: Iterable[Genotype]) -> None:
         """Go on from what :meth:`state_dict` gave; a relaxation that is lost is run anew.
 

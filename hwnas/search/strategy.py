@@ -9,7 +9,17 @@ from hwnas.errors import UnknownNameError
 from hwnas.search.constraint import Genotype, LatencyConstraint, genes, rows
 from hwnas.spaces.space import Genotypes, SearchSpace
 
-STRATEGIES = ("evolution", "gradient", "random")
+STRATEGIES = (
+    "compound",
+    "evolution",
+    "gradient",
+    "grid",
+    "local",
+    "model",
+    "nsga2",
+    "ofa",
+    "random",
+)
 ROUNDS = 30
 
 
@@ -30,6 +40,16 @@ class Strategy(Protocol):
         """All that the next ``ask`` depends on, as JSON, but what was proposed.
 
         It is written once per generation, so it must not grow with the search.
+        """
+        ...
+
+    def recall(self, told: Iterable[tuple[Genotype, float]]) -> None:
+        """What was told by the time of a state, for a strategy that learns from all of it.
+
+        Called before :meth:`load_state_dict`.
+
+        Args:
+            told: Genotypes and their accuracies, NaN where they could not be had, in order.
         """
         ...
 
@@ -93,6 +113,9 @@ class Proposer:
                 if repaired:
                     self.fresh(rows(repaired), count, found)
         return found
+
+    def recall(self, told: Iterable[tuple[Genotype, float]]) -> None:
+        """Most strategies have in their state what they need."""
 
     def state_dict(self) -> dict[str, Any]:
         """Generator state."""

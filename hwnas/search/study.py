@@ -169,6 +169,11 @@ class Study:
         ]
         if not generations:
             return []
+        values = {trial.genotype: trial.value for trial in self.trials}
+        earlier = [tuple(item) for event in generations[:-1] for item in event["picks"]]
+        strategy.recall(
+            (item, math.nan if (value := values.get(item)) is None else value) for item in earlier
+        )
         proposed = {tuple(item) for event in generations for item in event["proposed"]}
         strategy.load_state_dict(generations[-1]["state"], proposed)
         return [tuple(item) for item in generations[-1]["picks"]]

@@ -158,7 +158,10 @@ class LimitedSpace(SearchSpace):
         return np.concatenate(found) if found else np.zeros((0, self.length), np.int64)
 
     def mutate(
-        self, rng: np.random.Generator, genotypes: Genotypes, probability: float
+        self,
+        rng: np.random.Generator,
+        genotypes: Genotypes,
+        probability: float | NDArray[np.float64],
     ) -> Genotypes:
         """Genotypes with each gene redrawn with a probability, within the limits."""
         plain = super().mutate

@@ -255,9 +255,18 @@ class SearchSpace:
         return self.canonical(genes)
 
     def mutate(
-        self, rng: np.random.Generator, genotypes: Genotypes, probability: float
+        self,
+        rng: np.random.Generator,
+        genotypes: Genotypes,
+        probability: float | NDArray[np.float64],
     ) -> Genotypes:
-        """Genotypes with each gene redrawn with a probability, at least one gene each."""
+        """Genotypes with each gene redrawn with a probability, at least one gene each.
+
+        Args:
+            rng: Source of randomness.
+            genotypes: ``(n, choices)``.
+            probability: Of each gene, or one per choice ``(choices,)``.
+        """
         redraw = rng.random(genotypes.shape) < probability
         forced = rng.integers(0, self.length, size=len(genotypes))
         redraw[np.arange(len(genotypes)), forced] = True
