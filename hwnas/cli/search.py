@@ -22,6 +22,7 @@ from hwnas.cli.common import (
     seconds,
 )
 from hwnas.errors import PromiseError, RequestError
+from hwnas.search.strategy import STRATEGIES
 
 EPOCHS = 2
 """Of one trial, unless its epochs or operations are given."""
@@ -39,7 +40,10 @@ def search(
         typer.Option("--run", help="Folder for everything the search makes.", parser=folder_path),
     ],
     strategy: Annotated[
-        str, typer.Option(help="evolution, gradient, random; several with commas run in turn.")
+        str,
+        typer.Option(
+            help=f"{', '.join(STRATEGIES)}; several with commas run in turn, and share the time."
+        ),
     ] = "evolution",
     estimator: Annotated[
         str, typer.Option(help="The judge, behind zero-shot filters: naswot,synflow,scratch.")

@@ -27,15 +27,14 @@ from hwnas.estimators.combining import pool_filter
 from hwnas.files import make_folder, write_text
 from hwnas.search import (
     Evaluation,
-    Evolution,
     LatencyConstraint,
-    RandomSearch,
     Strategy,
     Study,
     Trial,
 )
 from hwnas.search.constraint import rows
 from hwnas.search.gradient import GradientSearch
+from hwnas.search.registry import discrete
 from hwnas.search.strategy import check_strategy
 from hwnas.spaces import Architecture, SearchSpace, space
 from hwnas.training import Recipe
@@ -265,10 +264,9 @@ class SearchRun:
 
     def _strategy(self, name: str, budget_s: float | None, bar: Bar) -> Strategy:
         seed = self.request.seed
-        if name == "random":
-            return RandomSearch(self.space, self.constraint, seed)
-        if name == "evolution":
-            return Evolution(self.space, self.constraint, seed)
+        own = discrete(name, self.space, self.constraint, seed)
+        if own is not None:
+            return own
 
         def on_step(step: int, steps: int, info: dict[str, float]) -> None:
             bar.update(

@@ -30,11 +30,44 @@ def table_space(name: str, values: Sequence[Sequence[Value]]) -> SearchSpace:
     )
 
 
+class PartialSpace(SearchSpace):
+    """A space of which a table has a part: samples are rows of the table.
+
+    Args:
+        base: The whole space.
+        genotypes: The table's, ``(n, choices)``.
+    """
+
+    def __init__(self, base: SearchSpace, genotypes: Genotypes) -> None:
+        self._genotypes = genotypes
+        super().__init__(
+            base.name,
+            base.choices,
+            base.slots,
+            input_channels=base.input_channels,
+            image_sizes=base.image_sizes,
+            resolution=base.resolution,
+            classes=base.classes,
+            definition=base.definition,
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of architectures in the table."""
+        return len(self._genotypes)
+
+    def sample(
+        self, rng: np.random.Generator, count: int, *, over: str = "architectures"
+    ) -> Genotypes:
+        """Rows of the table, uniform, ``(count, choices)``."""
+        return self._genotypes[rng.integers(len(self._genotypes), size=count)]
+
+
 class ArchitectureTable:
     """Measured architectures of a space.
 
     Args:
-        space: The space of the genotypes.
+        space: The space of the genotypes; what is not in the table counts as infeasible.
         genotypes: ``(n, choices)``, canonical.
         accuracy: ``(n,)``, higher is better; NaN where a training failed.
         latency_ms: ``(n,)``, or ``None`` where latency does not matter.
@@ -53,7 +86,7 @@ class ArchitectureTable:
         latency_ms: Floats | None = None,
         judged: Floats | None = None,
     ) -> None:
-        self.space = space
+        self.space = space if len(genotypes) >= space.size else PartialSpace(space, genotypes)
         self.rows = {tuple(row): index for index, row in enumerate(genotypes.tolist())}
         if len(self.rows) < len(genotypes):
             raise RequestError(
