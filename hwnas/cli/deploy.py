@@ -21,6 +21,7 @@ from hwnas.nets import Network
 from hwnas.profiles import DeviceProfile, Measurement
 from hwnas.profiling.models import measure_models
 from hwnas.spaces import Architecture
+from hwnas.targets import Target
 from hwnas.training import ImageData, Recipe, train
 
 PARITY_IMAGES = 16
@@ -33,6 +34,33 @@ class Candidate:
 
     name: str
     architecture: Architecture
+
+
+def measured_models(
+    profile: DeviceProfile, target: Target, models: Mapping[str, bytes], label: str
+) -> dict[str, Measurement]:
+    """Latencies of models on a device, all in the same rounds.
+
+    Raises:
+        RuntimeFailure: A model could not be measured.
+    """
+    with progress(label) as bar:
+        found, failures, _ = measure_models(profile, target, models, on_progress=bar.update)
+        bar.update(1.0)
+    if failures:
+        name, reason = next(iter(failures.items()))
+        raise RuntimeFailure(f"'{name}' could not be measured: {reason}")
+    return found
+
+
+def measured_architectures(
+    profile: DeviceProfile, networks: Mapping[str, Architecture]
+) -> dict[str, float]:
+    """Latencies, ms, of architectures; random weights cost what trained ones cost."""
+    models = {name: architecture_bytes(item) for name, item in networks.items()}
+    label = f"measuring the finalists on {profile.device.name}"
+    measured = measured_models(profile, target_of(profile), models, label)
+    return {name: item.latency_ms for name, item in measured.items()}
 
 
 class Deployer:
@@ -65,24 +93,12 @@ class Deployer:
         Raises:
             RuntimeFailure: A model could not be measured.
         """
-        with progress(label) as bar:
-            found, failures, _ = measure_models(
-                self.profile, self._target, models, on_progress=bar.update
-            )
-            bar.update(1.0)
-        if failures:
-            name, reason = next(iter(failures.items()))
-            raise RuntimeFailure(f"'{name}' could not be measured: {reason}")
-        return found
-
-    def measure_architectures(self, networks: Mapping[str, Architecture]) -> dict[str, float]:
-        """Latencies, ms, of architectures; random weights cost what trained ones cost."""
-        models = {name: architecture_bytes(item) for name, item in networks.items()}
-        measured = self.measure(models, "measuring the finalists")
-        return {name: item.latency_ms for name, item in measured.items()}
+        return measured_models(self.profile, self._target, models, label)
 
     def deploy(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         """Train, export, check and measure; one row per candidate, in their order.
+
+        The first one's model is ``best.onnx`` in the folder.
 
         Raises:
             PromiseError: An exported model does not compute what torch computes.

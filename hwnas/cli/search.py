@@ -1,5 +1,6 @@
 """``hwnas search``: the most accurate architecture under a latency limit, measured to be so."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,6 +79,24 @@ def search(
     quantile: Annotated[
         float, typer.Option(help="Probability with which the predicted bound holds.")
     ] = 0.9,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also",
+            metavar="DEVICE=MS",
+            help="Another device and its limit; may be given several times. All limits are kept.",
+        ),
+    ] = None,
+    max_parameters: Annotated[
+        float | None, typer.Option(help="Parameters at most, such as 2e6.")
+    ] = None,
+    max_macs: Annotated[
+        float | None, typer.Option(help="Multiply-accumulates at most, such as 3e8.")
+    ] = None,
+    max_activation_bytes: Annotated[
+        float | None,
+        typer.Option(help="Bytes at most of the outputs that are needed at one time, float32."),
+    ] = None,
     seed: Seed = 0,
     resume: Resume = False,
     force: Force = False,
@@ -87,11 +106,18 @@ def search(
     from hwnas.cli.run_parts import TrainingLimits
     from hwnas.cli.search_run import SearchRequest, SearchRun
 
+    costs = {
+        "parameters": max_parameters,
+        "macs": max_macs,
+        "activation_bytes": max_activation_bytes,
+    }
     time_s = None if train_time is None else seconds(train_time)
     request = SearchRequest(
         space=space_name,
         device=device,
         limit_ms=limit_ms,
+        also=tuple(device_limit(text) for text in also or ()),
+        limits={name: value for name, value in costs.items() if value is not None},
         folder=run,
         strategies=names("strategy", strategy),
         estimators=names("estimator", estimator),
@@ -117,6 +143,24 @@ def search(
             f"no finalist measured within {limit_ms:g} ms; the best measured "
             f"{best['measured_ms']:.4g} ms. Search again with a larger --budget or --quantile."
         )
+
+
+def device_limit(text: str) -> tuple[str, float]:
+    """A device and its limit, ms, from ``DEVICE=MS``.
+
+    Raises:
+        RequestError: It is not of that form.
+    """
+    name, _, limit = text.rpartition("=")
+    try:
+        limit_ms = float(limit)
+    except ValueError:
+        limit_ms = math.nan
+    if not name.strip() or math.isnan(limit_ms):
+        raise RequestError(
+            f"--also takes a device and its limit such as phone=20; received '{text}'"
+        )
+    return name.strip(), limit_ms
 
 
 def names(what: str, text: str) -> tuple[str, ...]:

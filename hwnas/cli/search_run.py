@@ -3,18 +3,17 @@
 import json
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hwnas.cli.common import Bar, note, progress, say, target_of
-from hwnas.cli.deploy import Candidate, Deployer
-from hwnas.cli.profile import check_here
+from hwnas.cli.closed_loop import ClosedLoop, held_devices
+from hwnas.cli.common import Bar, progress, say, target_of
+from hwnas.cli.deploy import Candidate, Deployer, measured_models
 from hwnas.cli.references import priced, reference_candidates
-from hwnas.cli.run_parts import TrainingLimits, data_for, opened, predictor_of
+from hwnas.cli.run_parts import TrainingLimits, data_for
 from hwnas.errors import DivergedError, InterruptedWork, RequestError
 from hwnas.estimators import (
     TRAINED,
@@ -27,7 +26,6 @@ from hwnas.estimators.combining import pool_filter
 from hwnas.files import make_folder, write_text
 from hwnas.search import (
     Evaluation,
-    LatencyConstraint,
     Strategy,
     Study,
     Trial,
@@ -37,10 +35,9 @@ from hwnas.search.gradient import GradientSearch
 from hwnas.search.registry import discrete
 from hwnas.search.strategy import check_strategy
 from hwnas.spaces import Architecture, SearchSpace, space
+from hwnas.spaces.space import Genotypes
 from hwnas.training import Recipe
 
-FINALISTS = 3
-EXTRA_ROUNDS = 2
 GRADIENT_STEPS = 400
 MOST_TRIALS = 1000
 """Of one strategy where their number is not given."""
@@ -55,6 +52,8 @@ class SearchRequest:
     space: str
     device: str
     limit_ms: float
+    also: tuple[tuple[str, float], ...]
+    limits: dict[str, float]
     folder: Path
     strategies: tuple[str, ...]
     estimators: tuple[str, ...]
@@ -85,10 +84,20 @@ class SearchRun:
         for name in request.strategies:
             check_strategy(name)
         self.space: SearchSpace = space(request.space)
-        self.profile = opened(request.device)
-        self.predictor = predictor_of(self.profile, self.space)
-        check_here(self.profile, target_of(self.profile), force=request.force)
-        self.constraint = LatencyConstraint(self.predictor, request.limit_ms, request.quantile)
+        self.devices = held_devices(
+            self.space,
+            (request.device, request.limit_ms),
+            request.also,
+            request.limits,
+            quantile=request.quantile,
+            force=request.force,
+        )
+        first = self.devices[0]
+        self.profile, self.predictor, self.constraint = (
+            first.profile,
+            first.predictor,
+            first.constraint,
+        )
         self.constraint.require_feasible(self.space, np.random.default_rng(request.seed))
         self.data = data_for(self.space, request.data, request.seed)
         training = request.training
@@ -144,17 +153,19 @@ class SearchRun:
         """
         begin = time.monotonic()
         try:
-            winner, measured_ms = self._within_limit()
+            loop = ClosedLoop(self.space, self.study, self.devices)
+            winner, measured_ms = loop.run(self._strategies)
             references = reference_candidates(self.space) if self.request.baselines else []
             rows_ = self.deployer.deploy(
                 [Candidate("winner", self.space.decode(winner.genotype)), *references]
             )
+            genotype = rows([winner.genotype])
+            further = self._elsewhere(genotype, measured_ms)
         except KeyboardInterrupt:
             raise InterruptedWork(
                 f"interrupted; {len(self.study.trials)} trials and all finished trainings are kept "
                 f"in '{self.request.folder}'. Run the same command with --resume to go on."
             ) from None
-        genotype = rows([winner.genotype])
         low, high = self.predictor.bounds_ms(genotype, 0.95)
         best = {
             **rows_[0],
@@ -167,8 +178,11 @@ class SearchRun:
             "predicted_ms": winner.predicted_ms,
             "low_ms": float(low[0]),
             "high_ms": float(high[0]),
-            "loop_measured_ms": measured_ms,
+            "loop_measured_ms": measured_ms[self.request.device],
         }
+        if further:
+            best["elsewhere"] = further
+            best["feasible"] = best["feasible"] and all(row["feasible"] for row in further)
         result = {
             "run": str(self.request.folder),
             "limit_ms": self.request.limit_ms,
@@ -186,47 +200,35 @@ class SearchRun:
         write_text(self.request.folder / "result.json", json.dumps(result, indent=1) + "\n")
         return result
 
-    def _within_limit(self) -> tuple[Trial, float]:
-        """The best trial that the device runs within the limit; searches on after a breach."""
-        for extra in range(1 + EXTRA_ROUNDS):
-            for name in self.request.strategies:
-                self._search(name, 1 + 0.5 * extra)
-            finalists = [
-                trial
-                for trial in self.study.ranked()
-                if self.constraint.feasible(rows([trial.genotype]))[0]
-            ][:FINALISTS]
-            if not finalists:
-                if not self.study.ranked():
-                    raise RequestError(
-                        "no trial could be judged within the budget; give a larger --budget "
-                        "or more --trials"
-                    )
-                finalists = self.study.ranked()[-1:]
-            measured = self._measured(finalists)
-            for trial in finalists:
-                if measured[trial.number] <= self.request.limit_ms:
-                    return trial, measured[trial.number]
-            worst = max(
-                measured[t.number] / float(self.constraint.upper_ms(rows([t.genotype]))[0])
-                for t in finalists
-            )
-            note(
-                f"the best {len(finalists)} measured above the limit; the bounds are widened by "
-                f"{100 * (worst - 1):.1f} % and the search goes on"
-            )
-            self.study.tighten(max(1.0, worst))
-        nearest = min(finalists, key=lambda t: measured[t.number])
-        return nearest, measured[nearest.number]
+    def _strategies(self, share: float) -> None:
+        """All strategies in turn, with ``share`` times what was asked for."""
+        for name in self.request.strategies:
+            self._search(name, share)
 
-    def _measured(self, finalists: Sequence[Trial]) -> dict[int, float]:
-        """Latencies, ms, by trial number; those that an earlier run measured stand as they are."""
-        if any(trial.number not in self.study.measured_ms for trial in finalists):
-            found = self.deployer.measure_architectures(
-                {str(t.number): self.space.decode(t.genotype) for t in finalists}
+    def _elsewhere(
+        self, genotype: Genotypes, measured_ms: dict[str, float]
+    ) -> list[dict[str, Any]]:
+        """What the winner takes on the further devices, as deployed there."""
+        found = []
+        model = (self.request.folder / "best.onnx").read_bytes()
+        for held in self.devices[1:]:
+            target = target_of(held.profile)
+            label = f"measuring the deployed network on {held.name}"
+            own = measured_models(held.profile, target, {"winner": model}, label)["winner"]
+            low, high = held.predictor.bounds_ms(genotype, 0.95)
+            found.append(
+                {
+                    "device": held.name,
+                    "limit_ms": held.constraint.limit_ms,
+                    "predicted_ms": float(held.predictor.predict_ms(genotype)[0]),
+                    "low_ms": float(low[0]),
+                    "high_ms": float(high[0]),
+                    "loop_measured_ms": measured_ms[held.name],
+                    "measured_ms": own.latency_ms,
+                    "feasible": own.latency_ms <= held.constraint.limit_ms,
+                }
             )
-            self.study.remember_measured({int(name): ms for name, ms in found.items()})
-        return self.study.measured_ms
+        return found
 
     def _search(self, name: str, share: float) -> None:
         """One strategy, with ``share`` times the time and trials that were asked for it."""

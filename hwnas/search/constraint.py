@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.errors import InfeasibleLimitError, RequestError
 from hwnas.spaces.space import Genotypes, SearchSpace
+
+if TYPE_CHECKING:
+    from hwnas.search.limits import Limit
 
 Floats = NDArray[np.float64]
 Genotype = tuple[int, ...]
@@ -66,12 +69,14 @@ class LatencyConstraint:
     """Latency of at most a limit, with a probability.
 
     An architecture is feasible if the upper bound of its predicted latency is
-    within the limit. What measuring finds is fed back by :meth:`tighten`.
+    within the limit, and so are all others that are limited. What measuring finds is
+    fed back by :meth:`tighten`.
 
     Args:
         predictor: Prices genotypes.
         limit_ms: The limit, milliseconds.
         quantile: Probability with which the true latency stays below the bound.
+        others: Further limits: parameters, another device (:mod:`hwnas.search.limits`).
 
     Raises:
         RequestError: The limit is not a positive number, or the quantile not
@@ -79,7 +84,11 @@ class LatencyConstraint:
     """
 
     def __init__(
-        self, predictor: GenotypePredictor, limit_ms: float, quantile: float = 0.9
+        self,
+        predictor: GenotypePredictor,
+        limit_ms: float,
+        quantile: float = 0.9,
+        others: Sequence["Limit"] = (),
     ) -> None:
         if not math.isfinite(limit_ms) or limit_ms <= 0:
             raise RequestError(
@@ -90,11 +99,31 @@ class LatencyConstraint:
         self.predictor = predictor
         self.limit_ms = limit_ms
         self.quantile = quantile
+        self.others = tuple(others)
         self.margin = 1.0
 
-    def upper_ms(self, genotypes: Genotypes) -> Floats:
+    def latency_upper_ms(self, genotypes: Genotypes) -> Floats:
         """Upper bounds ``(n,)`` of the latency of genotypes ``(n, choices)``."""
         return self.predictor.bounds_ms(genotypes, self.quantile)[1] * self.margin
+
+    def upper_ms(self, genotypes: Genotypes) -> Floats:
+        """What must be within the limit, ``(n,)``.
+
+        The latency's upper bound; under several limits, the limit times the largest share
+        that the genotype takes of any. So one number is held to one limit by all that
+        filters, repairs and follows gradients, whatever binds.
+        """
+        upper = self.latency_upper_ms(genotypes)
+        for other in self.others:
+            upper = np.maximum(upper, self.limit_ms * other.upper(genotypes) / other.limit)
+        return upper
+
+    def describe(self) -> dict[str, Any]:
+        """The limits as plain values, for files that must know what a search was held to."""
+        own: dict[str, Any] = {"limit_ms": self.limit_ms, "quantile": self.quantile}
+        if self.others:
+            own["limits"] = {other.name: other.limit for other in self.others}
+        return own
 
     def feasible(self, genotypes: Genotypes) -> NDArray[np.bool_]:
         """Which genotypes are within the limit, ``(n,)``."""
@@ -147,6 +176,19 @@ class LatencyConstraint:
                 own, value = moves[int(bounds.argmin())], float(bounds.min())
             if value < lowest:
                 best, lowest = genes(space.canonical(own[None])[0]), value
+        if lowest > self.limit_ms and self.others:
+            needs = [f"{float(self.latency_upper_ms(rows([best]))[0]):.4g} ms"]
+            needs += [
+                f"{float(other.upper(rows([best]))[0]):.4g} of {other.limit:g} {other.unit}"
+                for other in self.others
+            ]
+            raise InfeasibleLimitError(
+                f"no architecture of space '{space.name}' keeps all limits; the nearest found "
+                f"has {' and '.join(needs)}, with {self.limit_ms:g} ms allowed. Raise the "
+                "limits that it breaks, or give a smaller space.",
+                float(self.latency_upper_ms(rows([best]))[0]),
+                best,
+            )
         if lowest > self.limit_ms:
             raise InfeasibleLimitError(
                 f"no architecture of space '{space.name}' is within {self.limit_ms:g} ms; the "

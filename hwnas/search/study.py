@@ -10,6 +10,7 @@ from typing import Any
 from hwnas.errors import InterruptedWork
 from hwnas.search.constraint import Genotype, LatencyConstraint, rows
 from hwnas.search.journal import Journal
+from hwnas.search.limits import DeviceLimit
 from hwnas.search.pareto import pareto_front
 from hwnas.search.strategy import Strategy
 from hwnas.search.trial import Evaluate, Prefilter, Trial
@@ -26,7 +27,6 @@ class Study:
         header: What else the study is (data, seed …), checked on resuming.
         resume: Go on with a journal that exists.
 
-    ``measured_ms`` holds the latencies that the device gave, by the numbers of the trials.
     """
 
     def __init__(
@@ -42,28 +42,53 @@ class Study:
         self.constraint = constraint
         own = {
             "space": space.describe(),
-            "limit_ms": constraint.limit_ms,
-            "quantile": constraint.quantile,
+            **constraint.describe(),
             **(header or {}),
         }
         self.journal = Journal(journal, own, resume=resume)
         # By number, so that a line that stands twice is one trial.
         trials = [Trial.from_json(e["trial"]) for e in self.journal.events if "trial" in e]
         self.trials = list({trial.number: trial for trial in trials}.values())
-        self.measured_ms: dict[int, float] = {}
+        self._measured_ms: dict[str | None, dict[int, float]] = {}
         for event in self.journal.events:
-            constraint.margin = float(event.get("margin", constraint.margin))
-            self.measured_ms |= {int(k): float(v) for k, v in event.get("measured", {}).items()}
+            self._remember_margin(event)
+            found = {int(k): float(v) for k, v in event.get("measured", {}).items()}
+            self.measured_on(event.get("device")).update(found)
 
-    def remember_measured(self, measured_ms: dict[int, float]) -> None:
+    def measured_on(self, device: str | None = None) -> dict[int, float]:
+        """Latencies, ms, that a device gave, by the numbers of the trials.
+
+        Args:
+            device: The name of a further device; ``None`` for the first.
+        """
+        return self._measured_ms.setdefault(device, {})
+
+    def remember_measured(self, measured_ms: dict[int, float], device: str | None = None) -> None:
         """Keep the measured latencies of trials, by their numbers, for resuming."""
-        self.journal.append({"measured": {str(k): v for k, v in measured_ms.items()}})
-        self.measured_ms |= measured_ms
+        event: dict[str, Any] = {"measured": {str(k): v for k, v in measured_ms.items()}}
+        self.journal.append(event if device is None else {**event, "device": device})
+        self.measured_on(device).update(measured_ms)
 
-    def tighten(self, ratio: float) -> None:
-        """Widen all bounds after a measured breach, and remember it for resuming."""
-        self.constraint.tighten(ratio)
-        self.journal.append({"margin": self.constraint.margin})
+    def tighten(self, ratio: float, device: str | None = None) -> None:
+        """Widen all bounds after a measured breach, and remember it for resuming.
+
+        Args:
+            ratio: What was measured, as a multiple of its bound.
+            device: The name of a further device whose limit was broken; the first if ``None``.
+        """
+        own = self._devices()[device]
+        own.tighten(ratio)
+        event = {"margin": own.margin}
+        self.journal.append(event if device is None else {**event, "device": device})
+
+    def _devices(self) -> dict[str | None, LatencyConstraint]:
+        """Latency constraints by the name of the device; the first has none."""
+        others = [other for other in self.constraint.others if isinstance(other, DeviceLimit)]
+        return {None: self.constraint, **{other.device: other.constraint for other in others}}
+
+    def _remember_margin(self, event: dict[str, Any]) -> None:
+        if "margin" in event:
+            self._devices()[event.get("device")].margin = float(event["margin"])
 
     def spent_s(self, name: str) -> float:
         """Seconds that earlier runs gave to a strategy."""

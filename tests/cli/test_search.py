@@ -101,18 +101,19 @@ def test_a_search_that_was_interrupted_goes_on(hwnas, fitted, tmp_path, monkeypa
 
 
 def test_measured_finalists_are_not_measured_again(hwnas, fitted, tmp_path, monkeypatch):
+    from hwnas.cli import closed_loop
     from hwnas.cli.deploy import Deployer
 
-    real, asked = Deployer.measure_architectures, []
+    real, asked = closed_loop.measured_architectures, []
 
-    def measure(self, networks):
+    def measure(profile, networks):
         asked.append(set(networks))
-        return real(self, networks)
+        return real(profile, networks)
 
     def interrupt(self, candidates):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Deployer, "measure_architectures", measure)
+    monkeypatch.setattr(closed_loop, "measured_architectures", measure)
     more = ("--strategy", "random", "--trials", 3, "--no-baselines")
     with monkeypatch.context() as patch:
         patch.setattr(Deployer, "deploy", interrupt)
@@ -162,7 +163,8 @@ def test_a_device_that_is_slower_than_promised_ends_with_3(hwnas, fitted, tmp_pa
     from hwnas.cli.deploy import Deployer
 
     monkeypatch.setattr(
-        Deployer, "measure_architectures", lambda self, networks: dict.fromkeys(networks, 99.0)
+        "hwnas.cli.closed_loop.measured_architectures",
+        lambda profile, networks: dict.fromkeys(networks, 99.0),
     )
     limit = fitted["max"]
     real = Deployer.measure

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 
 from hwnas.errors import InterruptedWork, RequestError
-from hwnas.search import Evaluation, Evolution, Journal, RandomSearch, Study, pareto_front
+from hwnas.search import (
+    Evaluation,
+    Evolution,
+    Journal,
+    LatencyConstraint,
+    RandomSearch,
+    Study,
+    pareto_front,
+)
 from hwnas.search.gradient import GradientSearch
+from hwnas.search.limits import CostLimit, DeviceLimit
 
 STRATEGIES = [RandomSearch, Evolution]
 
@@ -157,8 +166,6 @@ def test_a_budget_ends_the_study_after_a_trial(tmp_path, predictor, constraint):
 
 
 def test_a_space_that_is_used_up_ends_the_study(tmp_path, predictor):
-    from hwnas.search import LatencyConstraint
-
     every = predictor.space.sample(np.random.default_rng(0), 4000, over="choices")
     limit = float(np.sort(np.unique(predictor.bounds_ms(every, 0.9)[1]))[5])
     study = run(tmp_path, predictor.space, LatencyConstraint(predictor, limit), Evolution)
@@ -169,8 +176,28 @@ def test_measured_latencies_are_remembered(tmp_path, predictor, constraint):
     study = Study(predictor.space, constraint, tmp_path / "j.jsonl")
     study.remember_measured({3: 1.5, 4: 2.0})
     study.remember_measured({4: 1.75})
+    study.remember_measured({4: 20.0}, "phone")
     again = Study(predictor.space, constraint, tmp_path / "j.jsonl", resume=True)
-    assert again.measured_ms == study.measured_ms == {3: 1.5, 4: 1.75}
+    assert again.measured_on() == study.measured_on() == {3: 1.5, 4: 1.75}
+    assert again.measured_on("phone") == study.measured_on("phone") == {4: 20.0}
+
+
+def test_bounds_of_each_device_are_widened_and_remembered(tmp_path, predictor):
+    def fresh():
+        phone = LatencyConstraint(predictor, 0.5)
+        return LatencyConstraint(predictor, 0.35, others=[DeviceLimit("phone", phone)]), phone
+
+    constraint, phone = fresh()
+    study = Study(predictor.space, constraint, tmp_path / "j.jsonl")
+    study.tighten(1.25)
+    study.tighten(1.5, "phone")
+    assert (constraint.margin, phone.margin) == (1.25, 1.5)
+    constraint, phone = fresh()
+    Study(predictor.space, constraint, tmp_path / "j.jsonl", resume=True)
+    assert (constraint.margin, phone.margin) == (1.25, 1.5)
+    other = LatencyConstraint(predictor, 0.35, others=[CostLimit(predictor.space, "macs", 1e6)])
+    with pytest.raises(RequestError, match="limits differ"):
+        Study(predictor.space, other, tmp_path / "j.jsonl", resume=True)
 
 
 def test_journals_of_others_are_refused(tmp_path):
