@@ -32,7 +32,7 @@ from hwnas.search import (
 )
 from hwnas.search.constraint import rows
 from hwnas.search.gradient import GradientSearch
-from hwnas.search.registry import discrete
+from hwnas.search.registry import FILTERED, discrete
 from hwnas.search.strategy import check_strategy
 from hwnas.spaces import Architecture, SearchSpace, space
 from hwnas.spaces.space import Genotypes
@@ -259,7 +259,7 @@ class SearchRun:
                 max_trials=MOST_TRIALS if trials is None else trials,
                 pool=12,
                 keep=3,
-                prefilter=pool_filter(self.filters) if name != "gradient" else None,
+                prefilter=pool_filter(self.filters) if name in FILTERED else None,
                 on_trial=on_trial,
             )
             bar.update(1.0)

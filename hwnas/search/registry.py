@@ -30,6 +30,12 @@ DISCRETE: dict[str, Discrete] = {
 }
 """Strategies that propose genotypes and are told their accuracy, and need no more."""
 
+FILTERED = frozenset({"evolution", "local", "model", "nsga2", "ofa", "random"})
+"""Those that propose more than is judged, for cheap scores to choose from.
+
+Grids are lists to go through, and what gradients or a policy propose is their answer.
+"""
+
 
 def discrete(
     name: str, space: SearchSpace, constraint: LatencyConstraint, seed: int

@@ -121,10 +121,9 @@ class Study:
             evaluate: The judge.
             budget_s: Seconds, over all runs of this study.
             max_trials: Trials of this strategy, over all runs.
-            pool: Proposals of a generation.
-            keep: How many of them are judged.
-            prefilter: Scores of the proposals, higher is better and NaN is none;
-                without it the first are kept.
+            pool: Proposals of a generation, where there is a prefilter.
+            keep: How many of them are judged; without a prefilter, proposals of a generation.
+            prefilter: Scores of the proposals, higher is better and NaN is none.
             on_trial: Called after each trial.
             clock: Seconds.
 
@@ -159,7 +158,8 @@ class Study:
                     strategy.tell(genotype, math.nan if trial.value is None else trial.value)
                 if count >= max_trials:
                     return
-                asked = strategy.ask(pool)
+                # What is not judged is proposed in vain where nothing chooses among proposals.
+                asked = strategy.ask(keep if prefilter is None else pool)
                 if not asked:
                     return
                 pending = self._picked(asked, keep, prefilter)

@@ -15,8 +15,10 @@ from hwnas.search import (
 )
 from hwnas.search.gradient import GradientSearch
 from hwnas.search.limits import CostLimit, DeviceLimit
+from hwnas.search.registry import DISCRETE, FILTERED
 
-STRATEGIES = [RandomSearch, Evolution]
+STRATEGIES = [own for name, own in DISCRETE.items() if name not in ("compound", "grid")]
+"""Those that do not end before 30 trials."""
 
 
 def judge(architecture):
@@ -31,7 +33,7 @@ def run(folder, space, constraint, kind, *, trials=30, evaluate=judge, resume=Fa
         max_trials=trials,
         pool=8,
         keep=3,
-        prefilter=lambda items: [item.parameters for item in items],
+        prefilter=(lambda items: [i.parameters for i in items]) if kind.name in FILTERED else None,
     )
     return study
 
@@ -46,8 +48,8 @@ def test_trials_are_distinct_feasible_and_reproducible(tmp_path, predictor, cons
     assert constraint.feasible(genotypes).all()
 
 
-@pytest.mark.parametrize("kind", STRATEGIES)
-@pytest.mark.parametrize("stop", [1, 7, 20])
+@pytest.mark.parametrize("kind", DISCRETE.values())
+@pytest.mark.parametrize("stop", [1, 7, 11])
 def test_an_interrupted_study_ends_as_an_uninterrupted_one(
     tmp_path, predictor, constraint, kind, stop
 ):
@@ -144,11 +146,12 @@ def test_the_journal_grows_linearly(tmp_path, predictor, constraint, kind):
     study = run(tmp_path, predictor.space, constraint, kind, trials=90)
     generations = [e["generation"] for e in study.journal.events if "generation" in e]
     sizes = [len(json.dumps(item)) for item in generations]
-    assert len(sizes) == 30
-    # From when the population is full, generations differ by the digits of their numbers alone.
-    assert max(sizes[10:]) < 1.1 * min(sizes[10:])
+    assert len(sizes) >= 30
+    # Populations fill up and empty, but do not grow.
+    half = len(sizes) // 2
+    assert max(sizes[half:]) < 1.2 * max(sizes[:half])
     proposed = [tuple(item) for event in generations for item in event["proposed"]]
-    assert len(proposed) == len(set(proposed)) == 8 * 30
+    assert len(proposed) == len(set(proposed)) >= 90
     assert {trial.genotype for trial in study.trials} <= set(proposed)
 
 
