@@ -47,8 +47,12 @@ def search(
         ),
     ] = "evolution",
     estimator: Annotated[
-        str, typer.Option(help="The judge, behind zero-shot filters: naswot,synflow,scratch.")
-    ] = "naswot,synflow,scratch",
+        str,
+        typer.Option(
+            help="Rungs of a ladder, the cheapest first and the judge last, such as "
+            "naswot+synflow,supernet,scratch; + averages ranks within a rung."
+        ),
+    ] = "naswot+synflow,scratch",
     data: Annotated[str, typer.Option(help="digits, or the path of a data set.")] = "digits",
     budget: Annotated[
         str | None,

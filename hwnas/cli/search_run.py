@@ -22,7 +22,8 @@ from hwnas.estimators import (
     Setting,
     estimator,
 )
-from hwnas.estimators.combining import pool_filter
+from hwnas.estimators.combining import parts_of
+from hwnas.estimators.ladder import Ladder
 from hwnas.files import make_folder, write_text
 from hwnas.search import (
     Evaluation,
@@ -39,6 +40,8 @@ from hwnas.spaces.space import Genotypes
 from hwnas.training import Recipe
 
 GRADIENT_STEPS = 400
+KEEP = 3
+"""Trials of a generation."""
 MOST_TRIALS = 1000
 """Of one strategy where their number is not given."""
 RELAXATION_SHARE = 0.65
@@ -111,8 +114,9 @@ class SearchRun:
             training.stopping(),
             say,
         )
-        judges = [estimator(name, setting) for name in request.estimators]
-        self.filters, self.judge = judges[:-1], judges[-1]
+        *rungs, judge = request.estimators
+        self.rungs = [[estimator(own, setting) for own in parts_of(name)] for name in rungs]
+        self.judge = estimator(judge, setting)
         if self.judge.name != ScratchEstimator.name and (training.macs or training.patience):
             raise RequestError(
                 f"--train-macs and --patience are for trials that train from scratch; this "
@@ -252,14 +256,15 @@ class SearchRun:
                     f"{name} search: {len(self.study.trials)} trials, best {accuracy}",
                 )
 
+            ladder = Ladder(self.rungs if name in FILTERED else (), KEEP)
             self.study.run(
                 strategy,
                 self._judged,
                 budget_s=budget_s,
                 max_trials=MOST_TRIALS if trials is None else trials,
-                pool=12,
-                keep=3,
-                prefilter=pool_filter(self.filters) if name in FILTERED else None,
+                pool=ladder.pool,
+                keep=KEEP,
+                prefilter=ladder if ladder.rungs else None,
                 on_trial=on_trial,
             )
             bar.update(1.0)

@@ -1,15 +1,13 @@
 """Estimators put together: the mean rank of several in a pool, and what it costs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hwnas.errors import RequestError
-from hwnas.estimators.base import AccuracyEstimator, Budget
 from hwnas.estimators.ranking import Floats
 from hwnas.estimators.zero_shot import mean_rank
-from hwnas.spaces.architecture import Architecture
 
 SEPARATOR = "+"
 """Between the parts of a combination: ``naswot+synflow``."""
@@ -28,29 +26,6 @@ def parts_of(name: str) -> tuple[str, ...]:
             f"naswot{SEPARATOR}synflow; received '{name}'"
         )
     return parts
-
-
-def pool_filter(
-    judges: Sequence[AccuracyEstimator],
-) -> Callable[[Sequence[Architecture]], list[float]] | None:
-    """What scores a pool by the mean rank of several estimators, as a search filters its proposals.
-
-    Args:
-        judges: The estimators; each gets an empty budget.
-
-    Returns:
-        From the architectures of a pool to their mean ranks, higher is better; ``None``
-        without any estimator.
-    """
-    if not judges:
-        return None
-
-    def scores(architectures: Sequence[Architecture]) -> list[float]:
-        return mean_rank(
-            [[own.estimate(item, Budget()).value for item in architectures] for own in judges]
-        )
-
-    return scores
 
 
 class Columns:

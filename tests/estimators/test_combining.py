@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from hwnas.errors import RequestError
-from hwnas.estimators import Estimate
-from hwnas.estimators.combining import Columns, parts_of, pool_filter
+from hwnas.estimators.combining import Columns, parts_of
 
 
 @pytest.fixture
@@ -40,21 +39,3 @@ def test_names_of_combinations():
             RequestError, match=f"each once.*received '{wrong}'".replace("+", r"\+")
         ):
             parts_of(wrong)
-
-
-class Given:
-    """An estimator whose values are given."""
-
-    name = "given"
-
-    def __init__(self, **values):
-        self.values = values
-
-    def estimate(self, architecture, budget):
-        return Estimate(self.values[architecture], 0.0)
-
-
-def test_a_pool_is_filtered_by_the_mean_rank():
-    filters = [Given(x=1.0, y=2.0, z=math.nan), Given(x=5.0, y=7.0, z=6.0)]
-    assert pool_filter(filters)(["x", "y", "z"]) == [1.5, 3.0, 1.5]
-    assert pool_filter([]) is None
