@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hwnas._version import __version__
-from hwnas.cli import bench, device, export, fit, measure, predict, profile, score, search
+from hwnas.cli import bench, device, export, fit, measure, predict, profile, score, search, trials
 from hwnas.cli.common import note
 from hwnas.errors import HwnasError
 
@@ -28,6 +28,7 @@ app.command("profile")(profile.profile)
 app.command("fit")(fit.fit)
 app.command("predict")(predict.predict)
 app.command("search")(search.search)
+app.command("trials")(trials.trials)
 app.command("export")(export.export)
 app.command("score")(score.score)
 

@@ -43,33 +43,12 @@ class Journal:
             self.append(own)
 
     def _read(self, own: Event) -> list[Event]:
+        events, size = read_events(self.path, what=self._what)
         try:
-            payload = self.path.read_bytes()
+            if size < self.path.stat().st_size:
+                os.truncate(self.path, size)
         except OSError as error:
-            raise StorageError(f"'{self.path}' cannot be read: {error.strerror}") from error
-        whole = payload[: payload.rfind(b"\n") + 1]
-        events = []
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                events.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise RequestError(
-                    f"'{self.path}', line {number} is broken ({error}); remove the line"
-                ) from error
-        if len(whole) < len(payload):
-            try:
-                os.truncate(self.path, len(whole))
-            except OSError as error:
-                raise storage_error(self.path, error) from error
-        if not all(isinstance(event, dict) for event in events):
-            raise RequestError(
-                f"'{self.path}' is no journal of a {self._what}; give another --run folder"
-            )
-        if events and "schema" not in events[0]:
-            raise RequestError(
-                f"'{self.path}' lacks its first line, which says what {self._what} it is of; give "
-                "another --run folder"
-            )
+            raise storage_error(self.path, error) from error
         if events and events[0] != own:
             different = [key for key in own if events[0].get(key) != own[key]]
             raise RequestError(
@@ -90,3 +69,39 @@ class Journal:
             kept=f"the {len(self.events)} events before are kept",
         )
         self.events.append(event)
+
+
+def read_events(path: Path, *, what: str = "search") -> tuple[list[Event], int]:
+    """The events of a journal, its header first, and the bytes that they take.
+
+    A torn last line is left out; it may still be being written.
+
+    Args:
+        path: The file.
+        what: What it should be the journal of, for errors.
+
+    Raises:
+        StorageError: It cannot be read.
+        RequestError: It is no such journal, or a line before the last is broken.
+    """
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"'{path}' cannot be read: {error.strerror}") from error
+    whole = payload[: payload.rfind(b"\n") + 1]
+    events = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            events.append(json.loads(line))
+        except ValueError as error:
+            raise RequestError(
+                f"'{path}', line {number} is broken ({error}); remove the line"
+            ) from error
+    if not all(isinstance(event, dict) for event in events):
+        raise RequestError(f"'{path}' is no journal of a {what}; give another --run folder")
+    if events and "schema" not in events[0]:
+        raise RequestError(
+            f"'{path}' lacks its first line, which says what {what} it is of; give another "
+            "--run folder"
+        )
+    return events, len(whole)

@@ -11,9 +11,8 @@ from hwnas.errors import InterruptedWork
 from hwnas.search.constraint import Genotype, LatencyConstraint, rows
 from hwnas.search.journal import Journal
 from hwnas.search.limits import DeviceLimit
-from hwnas.search.pareto import pareto_front
 from hwnas.search.strategy import Strategy
-from hwnas.search.trial import Evaluate, Prefilter, Trial
+from hwnas.search.trial import Evaluate, Prefilter, Trial, front_of
 from hwnas.spaces.space import SearchSpace
 
 
@@ -240,6 +239,4 @@ class Study:
 
     def front(self) -> list[Trial]:
         """Trials that no other beats in latency and accuracy."""
-        good = [trial for trial in self.trials if trial.value is not None]
-        indices = pareto_front([t.predicted_ms for t in good], [t.value or 0.0 for t in good])
-        return [good[i] for i in indices]
+        return front_of(self.trials)

@@ -1,10 +1,11 @@
 """What a study judges with, and what it remembers of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hwnas.search.constraint import Genotype
+from hwnas.search.pareto import pareto_front
 from hwnas.spaces.architecture import Architecture
 
 
@@ -51,6 +52,13 @@ class Trial:
     def from_json(cls, value: dict[str, Any]) -> "Trial":
         """What :meth:`to_json` wrote."""
         return cls(**{**value, "genotype": tuple(value["genotype"])})
+
+
+def front_of(trials: Iterable[Trial]) -> list[Trial]:
+    """Trials that no other beats in latency and accuracy, by rising latency."""
+    good = [(trial, trial.value) for trial in trials if trial.value is not None]
+    indices = pareto_front([t.predicted_ms for t, _ in good], [value for _, value in good])
+    return [good[i][0] for i in indices]
 
 
 Evaluate = Callable[[Architecture], Evaluation]
