@@ -83,7 +83,7 @@ def bench_search(
         names.append(RANDOM)
     csv = read_table(table)
     other = csv if latencies is None else read_table(latencies)
-    own = _table(csv, other, space_name, accuracy, judge, latency)
+    own = architecture_table(csv, other, space_name, accuracy, judge, latency)
     begun = time.monotonic()
     with progress("searching") as bar:
         result = searched(own, names, limit, budget=budget, seeds=seeds, bar=bar)
@@ -104,7 +104,7 @@ def bench_search(
         output.print(_shown(result))
 
 
-def _table(
+def architecture_table(
     csv: "CsvTable",
     other: "CsvTable",
     space_name: str | None,
@@ -112,6 +112,20 @@ def _table(
     judge: str | None,
     latency: str | None,
 ) -> "ArchitectureTable":
+    """The architectures of a CSV file.
+
+    Args:
+        csv: Architectures and accuracies.
+        other: Latencies, row by row; the same file where they stand in it.
+        space_name: The space of column ``arch``, if it is one of hwnas.
+        accuracy: Column that searches see.
+        judge: Column by which picks are judged; ``accuracy`` if ``None``.
+        latency: Column of latencies, ms, if they matter.
+
+    Raises:
+        RequestError: The files do not belong together, or hold no such table.
+        UnknownNameError: A column does not exist.
+    """
     from hwnas.search.table import ArchitectureTable
 
     if other.rows != csv.rows:
