@@ -106,6 +106,25 @@ def _shape_features(
         -(-columns // COLUMNS) * COLUMNS / max(1, columns),
         float(bool(CHEAP & set(kernel.fused))),
         float(bool(SIGMOIDS & set(kernel.fused))),
+        *_group_features(kernel),
+    ]
+
+
+def _group_features(kernel: Kernel) -> list[float]:
+    """Of a convolution the channels of a group and the product that it is; zeros elsewhere.
+
+    Of the channels, in and out, also what vectors of 16 and 8 leave over.
+    """
+    if kernel.op != "Conv" or not kernel.weights or len(kernel.weights[0]) < 3:
+        return [0.0] * 11
+    weight, groups = kernel.weights[0], kernel.groups
+    read, made = weight[1], max(1, weight[0] // groups)
+    return [
+        *(math.log(max(1, size)) for size in (read, made, groups)),
+        math.log(max(1, math.prod(weight[1:]))),
+        math.log(max(1, math.prod(kernel.outputs[0][2:]))),
+        *(float(size % block) for block in (16, 8) for size in (read, made)),
+        *(float(read % block == 0 and made % block == 0) for block in (16, 8)),
     ]
 
 

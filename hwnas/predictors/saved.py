@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from hwnas.errors import ProfileError, SpecError
+from hwnas.predictors.analytical import TERMS
 from hwnas.predictors.doubt import ESTIMATES
 from hwnas.predictors.features import SUMS, bag_features
 from hwnas.profiles import LARGEST_MS
 
-SCHEMA = 3
-"""2: kernels have features of channel blocks and columns. 3: intervals know what is new."""
+SCHEMA = 4
+"""2: kernels have features of channel blocks and columns. 3: intervals know what is new.
+4: kernels have analytical costs, which trees correct."""
 
 _SHOWN = 40
 
@@ -153,6 +155,13 @@ def _object(checks: Mapping[str, Check], optional: Mapping[str, Check] | None = 
     return checked
 
 
+def _kinds(field: str, value: Any) -> None:
+    """Rates by kind of kernel; those of all kernels, the kind without a name, are always there."""
+    rates = _list(_not_negative, len(TERMS))
+    _object({"": rates})(field, value)
+    _table(rates)(field, value)
+
+
 def _inside(field: str, key: str) -> str:
     return f"{field}.{key}" if field else key
 
@@ -181,12 +190,14 @@ _RESIDUAL = _object(
     },
     optional={"line": _or_null(_LINE)},
 )
+_COST = _object({"rates": _kinds, "least_ms": _positive})
 _KERNELS = _object(
     {
         "table": _table(_time_ms),
         "families": _list(_text),
         "roofline": _list(_not_negative, 3),
         "trees": _or_null(_text),
+        "cost": _or_null(_COST),
     }
 )
 _DOUBT = _object(

@@ -122,7 +122,7 @@ def test_too_little_is_refused_with_advice(tmp_path, fitted):
     with pytest.raises(ProfileError, match="fit again"):
         LatencyPredictor.load(tmp_path / "broken.json")
     (tmp_path / "newer.json").write_text('{"schema":99}')
-    with pytest.raises(ProfileError, match="schema 99, this hwnas knows 3: fit again"):
+    with pytest.raises(ProfileError, match="schema 99, this hwnas knows 4: fit again"):
         LatencyPredictor.load(tmp_path / "newer.json")
     with pytest.raises(ProfileError, match="no fitted predictor"):
         LatencyPredictor.load(tmp_path / "none.json")

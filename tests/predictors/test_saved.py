@@ -43,7 +43,7 @@ def test_a_file_as_it_was_saved_is_read(path, text):
 
 def test_whatever_stands_in_a_wrong_place_is_an_error_that_names_it(path, text):
     whole = json.loads(text)
-    optional = {"fitted_on", "line", "trees", "common"}
+    optional = {"fitted_on", "line", "trees", "cost", "common"}
     for place in list(places(whole))[1:]:
         for wrong in (float("nan"), float("inf"), True, "1", [[[]]], {"a": {}}, None):
             value = json.loads(text)
@@ -54,7 +54,7 @@ def test_whatever_stands_in_a_wrong_place_is_an_error_that_names_it(path, text):
                 continue
             if wrong == "1" and isinstance(holder[place[-1]], str):
                 continue
-            if wrong == "1" and place[-1] in optional - {"line", "common"}:
+            if wrong == "1" and place[-1] in optional - {"line", "cost", "common"}:
                 continue
             holder[place[-1]] = wrong
             path.write_text(json.dumps(value))
@@ -105,7 +105,7 @@ def test_files_that_are_no_predictor(path, content):
 )
 def test_another_schema_is_shown_as_it_stands(path, schema, shown):
     path.write_text(json.dumps({"schema": schema}))
-    with pytest.raises(ProfileError, match=f"has schema {shown}, this hwnas knows 3"):
+    with pytest.raises(ProfileError, match=f"has schema {shown}, this hwnas knows 4"):
         LatencyPredictor.load(path)
 
 

@@ -1,0 +1,149 @@
+"""What kernels cost by their sizes: a sum of few terms for each kind, which extrapolates."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwnas.kernels import Kernel
+
+Floats = NDArray[np.float64]
+
+TERMS = ("kernel", "macs", "weights", "inputs", "outputs", "patches", "groups", "products")
+"""What a price is a sum of: one kernel; multiply-accumulates; elements of weights, inputs and
+outputs; of a convolution the elements of its unfolded patches, its groups, and its outputs times
+the channels of a group."""
+
+PRIOR = 4.0
+"""Kernels that the rates of the wider kind count for beside those of a kind itself."""
+
+ROUNDS, NEAR = 6, 0.1
+"""Rounds of reweighting, and the relative error up to which kernels weigh the same."""
+
+ALIGNED = (16, 8)
+"""Channels of vectors; a grouped convolution whose groups do not fill them runs otherwise."""
+
+
+def kernel_terms(kernel: Kernel) -> list[float]:
+    """A kernel's :data:`TERMS`, ``(terms,)``."""
+    patches, channels = 0, 0
+    if kernel.op == "Conv" and kernel.weights and len(kernel.weights[0]) > 2:
+        weight = kernel.weights[0]
+        channels = weight[1]
+        # A point of the output reads a patch of every group.
+        patches = math.prod(kernel.outputs[0][2:]) * kernel.groups * math.prod(weight[1:])
+    return [
+        1.0,
+        float(kernel.macs),
+        float(kernel.weight_elements),
+        float(kernel.input_elements),
+        float(kernel.output_elements),
+        float(patches),
+        float(kernel.groups),
+        float(kernel.output_elements * channels),
+    ]
+
+
+def alignment(kernel: Kernel) -> int:
+    """The largest of :data:`ALIGNED` that divides the channels of a group, in and out; 1 if none.
+
+    0 where channels are not in groups of several.
+    """
+    if kernel.family != "grouped":
+        return 0
+    sizes = (kernel.weights[0][1], kernel.weights[0][0] // kernel.groups)
+    return next((own for own in ALIGNED if all(size % own == 0 for size in sizes)), 1)
+
+
+def kinds(kernel: Kernel) -> tuple[str, ...]:
+    """The kinds that a kernel belongs to, from all kernels to its own."""
+    family, own = kernel.family, f"{kernel.op}/{kernel.family}"
+    return ("", family, own, f"{own}/{alignment(kernel)}")
+
+
+class AnalyticalCost:
+    """Prices as sums of terms with rates that are not negative, for each kind of kernel.
+
+    An analytical cost model in the manner of the roofline (Williams et al., 2009), with sums
+    in place of the maximum and rates that are fitted. Least squares of relative errors under
+    the sign constraint (Lawson and Hanson, 1974), reweighted towards absolute errors, so
+    that a kernel of a kind that runs otherwise does not decide. A kind's rates are drawn to
+    those of the wider kind (:func:`kinds`), as if that were ``PRIOR`` more kernels: few
+    kernels of a kind suffice, and a kind without any has the rates of the wider one. Prices
+    rise in every term, also beyond what was measured, which trees cannot do.
+
+    Learned: ``rates_``, by kind, milliseconds per unit of each term, ``(terms,)``;
+    ``least_ms_``, below which nothing is priced.
+    """
+
+    def fit(self, kernels: Sequence[Kernel], prices_ms: Floats) -> "AnalyticalCost":
+        """Fit on measured kernels.
+
+        Args:
+            kernels: The kernels.
+            prices_ms: What each takes, ms, ``(n,)``, positive.
+        """
+        self.rates_: dict[str, Floats] = {"": np.zeros(len(TERMS))}
+        self.least_ms_ = float(prices_ms.min(initial=1e-3)) / 2
+        if not len(kernels):
+            return self
+        terms = np.array([kernel_terms(kernel) for kernel in kernels])
+        chains = [kinds(kernel) for kernel in kernels]
+        for level in range(len(chains[0])):
+            members: dict[str, list[int]] = {}
+            for index, chain in enumerate(chains):
+                members.setdefault(chain[level], []).append(index)
+            for kind, own in members.items():
+                wider = self.rates_[chains[own[0]][level - 1]] if level else None
+                self.rates_[kind] = _rates(terms[own], prices_ms[own], wider)
+        return self
+
+    def log_ms(self, kernels: Iterable[Kernel]) -> Floats:
+        """Logarithms of the prices of kernels in ms, ``(n,)``."""
+        own = list(kernels)
+        rates = np.array([self._rates_of(kernel) for kernel in own]).reshape(-1, len(TERMS))
+        terms = np.array([kernel_terms(kernel) for kernel in own]).reshape(-1, len(TERMS))
+        logs: Floats = np.log(np.maximum((rates * terms).sum(axis=1), self.least_ms_))
+        return logs
+
+    def _rates_of(self, kernel: Kernel) -> Floats:
+        return next(self.rates_[kind] for kind in reversed(kinds(kernel)) if kind in self.rates_)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was learned, as plain values."""
+        rates = {kind: own.tolist() for kind, own in self.rates_.items()}
+        return {"rates": rates, "least_ms": self.least_ms_}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "AnalyticalCost":
+        """What :meth:`to_json` wrote."""
+        cost = cls()
+        cost.rates_ = {kind: np.array(own, dtype=float) for kind, own in value["rates"].items()}
+        cost.least_ms_ = float(value["least_ms"])
+        return cost
+
+
+def _rates(terms: Floats, prices_ms: Floats, wider: Floats | None) -> Floats:
+    """Rates of a kind, drawn to those of the wider kind; of all kernels almost to nothing."""
+    from scipy.optimize import nnls
+
+    relative = terms / prices_ms[:, None]
+    # In units of what a term amounts to in these kernels; one that is absent keeps its rate.
+    scale = np.sqrt((relative**2).mean(axis=0))
+    present = scale > 0
+    found = np.zeros(terms.shape[1]) if wider is None else wider.copy()
+    prior = 0.01 if wider is None else PRIOR
+    relative, scale = relative[:, present] / scale[present], scale[present]
+    pull = math.sqrt(prior) * np.eye(len(scale))
+    target = math.sqrt(prior) * found[present] * scale
+    weight = np.ones(len(prices_ms))
+    for _ in range(ROUNDS):
+        rows = np.concatenate([relative * weight[:, None], pull])
+        own, _ = nnls(rows, np.concatenate([weight, target]))
+        error = np.abs(np.log(np.maximum(relative @ own, 1e-9)))
+        weight = np.sqrt(1 / np.maximum(error, NEAR))
+        weight /= math.sqrt(float((weight**2).mean()))
+    found[present] = own / scale
+    return found
