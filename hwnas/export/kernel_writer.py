@@ -46,7 +46,8 @@ class KernelWriter:
 
     def __init__(self, kernel: Kernel, *, wrapped: bool) -> None:
         self.kernel = kernel
-        self._wrapped = wrapped and kernel.dtype == "float32"
+        # What a convolution gives may be below zero.
+        self._wrapped = wrapped and kernel.dtype == "float32" and not are_positive(kernel)
         self._random = RandomWeights()
         self._nodes: list[onnx.NodeProto] = []
         self._weights: dict[str, NDArray[Any]] = {}
