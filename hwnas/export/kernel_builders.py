@@ -5,14 +5,16 @@ What a runtime fuses into one operator is written as the operators that it fuses
 
 import numpy as np
 
-from hwnas.export.kernel_writer import COMPARED, Build, KernelWriter
+from hwnas.export.kernel_writer import Build, KernelWriter
 from hwnas.export.onnx_graph import OPSET
+from hwnas.export.sequence_builders import SEQUENCE_BUILDERS
 from hwnas.kernels.contrib import CONTRIB_DOMAIN
+from hwnas.kernels.traffic import COMPARED
 
 
 def _plain(w: KernelWriter, tensors: list[str]) -> str:
     """The operator itself, with its attributes and random constants."""
-    constants = [w.random(shape) for shape in w.kernel.weights]
+    constants = [w.own(shape) for shape in w.kernel.weights]
     return w.op(w.kernel.op, *tensors, *constants, **w.kept())
 
 
@@ -25,6 +27,12 @@ def _activation(w: KernelWriter, tensors: list[str]) -> str:
     if w.kernel.op == "Clip":
         tensors = tensors + [w.scalar(value) for value in (0.0, 6.0)]
     return w.op(w.kernel.op, *tensors)
+
+
+def _power(w: KernelWriter, tensors: list[str]) -> str:
+    """Squares: other powers of what is below zero are no numbers."""
+    constants = [w.constant(np.full(shape, 2.0, np.float32)) for shape in w.kernel.weights]
+    return w.op("Pow", *tensors, *constants)
 
 
 def _product(w: KernelWriter, tensors: list[str]) -> str:
@@ -87,10 +95,12 @@ def _resize(w: KernelWriter, tensors: list[str]) -> str:
 
 def _slice(w: KernelWriter, tensors: list[str]) -> str:
     kept = w.kept()
-    starts = kept["starts"]
-    axes, steps = kept.get("axes", range(len(starts))), kept.get("steps", (1,) * len(starts))
-    ends = (w.integers(values) for values in (starts, kept["ends"], tuple(axes), steps))
-    return w.op("Slice", *tensors, *ends)
+    ends = [kept["starts"], kept["ends"]]
+    # Only stated ones are part of the key.
+    if "axes" in kept or "steps" in kept:
+        ends.append(kept.get("axes", tuple(range(len(kept["starts"])))))
+    ends += [kept["steps"]] if "steps" in kept else []
+    return w.op("Slice", *tensors, *(w.integers(values) for values in ends))
 
 
 def _pad(w: KernelWriter, tensors: list[str]) -> str:
@@ -107,13 +117,10 @@ def _expand(w: KernelWriter, tensors: list[str]) -> str:
     return w.op("Expand", *tensors, w.integers(w.kernel.outputs[0]))
 
 
-def _gather(w: KernelWriter, tensors: list[str]) -> str:
-    indices = w.constant(np.zeros(w.kernel.weights[0], np.int64))
-    return w.op("Gather", *tensors, indices, **w.kept())
-
-
 def _split(w: KernelWriter, tensors: list[str]) -> str:
-    return w.split(*tensors)
+    axis = int(w.kept().get("axis", 0))
+    sizes = w.integers([shape[axis] for shape in w.kernel.outputs])
+    return w.several("Split", [*tensors, sizes], [True] * len(w.kernel.outputs), axis=axis)
 
 
 def _cumulative(w: KernelWriter, tensors: list[str]) -> str:
@@ -185,6 +192,15 @@ def _dynamic_product(w: KernelWriter, tensors: list[str]) -> str:
     return w.op("DynamicQuantizeMatMul", *tensors, *ends, *others, domain=CONTRIB_DOMAIN)
 
 
+def _product_to_float(w: KernelWriter, tensors: list[str]) -> str:
+    weight, *bias = w.kernel.weights
+    scales = [w.scalar(0.05), w.scalar(0.01)]
+    points = [w.constant(np.array(0, dtype)) for dtype in (_own(w), np.int8)]
+    read = [*tensors, w.levels(weight, np.int8), *scales, *points]
+    others = [w.random(shape) for shape in bias]
+    return w.op("MatMulIntegerToFloat", *read, *others, domain=CONTRIB_DOMAIN)
+
+
 def _quantise(w: KernelWriter, tensors: list[str]) -> str:
     dtype = np.uint8 if w.kernel.op == "QuantizeLinear" else _own(w)
     return w.op(w.kernel.op, *tensors, *_ends(w, dtype))
@@ -193,11 +209,11 @@ def _quantise(w: KernelWriter, tensors: list[str]) -> str:
 REBUILT: dict[str, Build] = {
     **dict.fromkeys(
         ("Conv", "ConvTranspose", "Gemm", "MaxPool", "AveragePool", "GlobalAveragePool")
-        + ("GlobalMaxPool", "LpPool", "Add", "Mul", "Sub", "Div", "Max", "Min", "Pow", "Sum")
+        + ("GlobalMaxPool", "LpPool", "Add", "Mul", "Sub", "Div", "Max", "Min", "Sum")
         + ("Concat", "Transpose", "Softmax", "LogSoftmax", "LRN", "PRelu", "Gelu", "Einsum")
         + ("DepthToSpace", "SpaceToDepth", "ArgMax", "ArgMin", "LayerNormalization", *COMPARED)
         + ("Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Floor", "LeakyRelu", "Log", "Neg")
-        + ("Reciprocal", "Round", "Selu", "Sign", "Sin", "Softplus", "Sqrt"),
+        + ("Cast", "Reciprocal", "Round", "Selu", "Sign", "Sin", "Softplus", "Sqrt"),
         _plain,
     ),
     **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip"), _activation),
@@ -215,6 +231,7 @@ REBUILT: dict[str, Build] = {
     **dict.fromkeys(("ConvInteger", "MatMulInteger"), _integer),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), _quantise),
     "MatMul": _product,
+    "Pow": _power,
     "Reshape": _reshape,
     "SkipLayerNormalization": _skip_normalisation,
     "SimplifiedLayerNormalization": _root_mean_square,
@@ -227,10 +244,11 @@ REBUILT: dict[str, Build] = {
     "Pad": _pad,
     "Tile": _tile,
     "Expand": _expand,
-    "Gather": _gather,
     "CumSum": _cumulative,
     "QLinearConv": _quantised_conv,
     "QLinearConcat": _quantised_concat,
     "DynamicQuantizeMatMul": _dynamic_product,
+    "MatMulIntegerToFloat": _product_to_float,
+    **SEQUENCE_BUILDERS,
 }
 """What writes an operator, by its type."""

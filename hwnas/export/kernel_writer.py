@@ -8,6 +8,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from hwnas.export.kernel_types import (
+    NUMPY_TYPES,
+    are_positive,
+    index_limits,
+    input_types,
+    output_type,
+)
 from hwnas.export.onnx_graph import IR_VERSION, OPSET
 from hwnas.export.weights import RandomWeights, serialised
 from hwnas.kernels.kernel import Kernel, Shape
@@ -15,22 +22,13 @@ from hwnas.kernels.kernel import Kernel, Shape
 MIN_EDGE_CHANNELS = 5
 """Images of fewer channels are a network's input, which nothing stands before."""
 
-TYPES: Mapping[str, int] = {
-    "float32": TensorProto.FLOAT,
-    "uint8": TensorProto.UINT8,
-    "int8": TensorProto.INT8,
-}
-"""Element types that a kernel's model can have."""
+BELOW = "hwnas.below."
+"""In a model's metadata, before an input's name: what the whole numbers fed to it stay below."""
+
+POSITIVE = "hwnas.positive."
+"""In a model's metadata, before the name of an input that must not be below zero."""
 
 _ACTIVE: Mapping[str, Mapping[str, Any]] = {"HardSigmoid": {"alpha": 1 / 6, "beta": 0.5}}
-COMPARED = ("Greater", "Less", "Equal", "GreaterOrEqual", "LessOrEqual")
-_OUTPUT_TYPES: Mapping[str, int] = {
-    **dict.fromkeys(("ArgMax", "ArgMin"), TensorProto.INT64),
-    **dict.fromkeys(COMPARED, TensorProto.BOOL),
-    **dict.fromkeys(("ConvInteger", "MatMulInteger"), TensorProto.INT32),
-    "QuantizeLinear": TensorProto.UINT8,
-    "DequantizeLinear": TensorProto.FLOAT,
-}
 
 
 def is_edge(shape: Shape) -> bool:
@@ -48,7 +46,8 @@ class KernelWriter:
 
     def __init__(self, kernel: Kernel, *, wrapped: bool) -> None:
         self.kernel = kernel
-        self._wrapped = wrapped and kernel.dtype == "float32"
+        # What a convolution gives may be below zero.
+        self._wrapped = wrapped and kernel.dtype == "float32" and not are_positive(kernel)
         self._random = RandomWeights()
         self._nodes: list[onnx.NodeProto] = []
         self._weights: dict[str, NDArray[Any]] = {}
@@ -63,12 +62,13 @@ class KernelWriter:
             build: What writes the kernel's own operator.
         """
         kernel = self.kernel
-        tensors = [self._input(index, shape) for index, shape in enumerate(kernel.inputs)]
+        kinds = zip(kernel.inputs, input_types(kernel), strict=True)
+        tensors = [self._input(index, *item) for index, item in enumerate(kinds)]
         extra = tensors.pop() if "Add" in kernel.fused else None
         tensor = build(self, tensors)
         for name in kernel.fused:
             tensor = self.op(name, tensor, *self._companions(name, extra), **_ACTIVE.get(name, {}))
-        kind = _OUTPUT_TYPES.get(kernel.op, TYPES[kernel.dtype])
+        kind = output_type(kernel)
         values = [
             self._end(name, f"output{index or ''}", shape, kind)
             for index, (name, shape) in enumerate(
@@ -86,6 +86,11 @@ class KernelWriter:
             ],
             producer_name="hwnas",
         )
+        # What is fed is told by the model, so that whoever runs it looks up different rows.
+        told = {f"{BELOW}input{i}": str(limit) for i, limit in index_limits(kernel).items()}
+        if are_positive(kernel):
+            told[f"{POSITIVE}input0"] = "1"
+        helper.set_model_props(model, told)
         return serialised(model, self._weights), tuple(self._edges)
 
     def _end(self, tensor: str, name: str, shape: Shape, kind: int) -> onnx.ValueInfoProto:
@@ -105,11 +110,11 @@ class KernelWriter:
             return [self.constant(np.array(v, np.float32)) for v in (0.0, 6.0)]
         return []
 
-    def _input(self, index: int, shape: Shape) -> str:
+    def _input(self, index: int, shape: Shape, kind: int) -> str:
         name = f"input{index}"
-        kind = TYPES[self.kernel.dtype]
         self._inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
-        return self._depthwise(name, shape) if self._wrapped and is_edge(shape) else name
+        wrapped = self._wrapped and is_edge(shape) and kind == TensorProto.FLOAT
+        return self._depthwise(name, shape) if wrapped else name
 
     def _depthwise(self, tensor: str, shape: Shape) -> str:
         self._edges.append(shape)
@@ -122,14 +127,22 @@ class KernelWriter:
         self._nodes.append(helper.make_node(kind, inputs, [name], domain=domain, **attributes))
         return name
 
-    def split(self, tensor: str) -> str:
-        """A split into the kernel's outputs; the first of them, the others are kept."""
-        axis = int(self.kept().get("axis", 0))
-        sizes = self.integers([shape[axis] for shape in self.kernel.outputs])
-        first = self.op("Split", tensor, sizes, axis=axis)
-        self._others = [f"{first}.{index}" for index in range(1, len(self.kernel.outputs))]
-        self._nodes[-1].output.extend(self._others)
-        return first
+    def several(
+        self, kind: str, inputs: Sequence[str], outputs: Sequence[bool], **attributes: Any
+    ) -> str:
+        """A node of several outputs; the first of them, the others are kept.
+
+        Args:
+            kind: Operator type.
+            inputs: What it reads.
+            outputs: For each of its outputs whether it is wanted.
+            attributes: Its attributes.
+        """
+        first = self.op(kind, *inputs, **attributes)
+        names = [f"{first}.{index}" if wanted else "" for index, wanted in enumerate(outputs)]
+        self._nodes[-1].output[:] = names
+        own, *self._others = filter(None, names)
+        return own
 
     def constant(self, value: NDArray[Any]) -> str:
         """A constant of a value."""
@@ -148,6 +161,13 @@ class KernelWriter:
     def random(self, shape: Shape) -> str:
         """A random constant of a shape."""
         return self.constant(self._random.draw(shape))
+
+    def own(self, shape: Shape) -> str:
+        """A random constant of the kernel's own type; no whole number among them is zero."""
+        if self.kernel.dtype == "float32":
+            return self.random(shape)
+        value = np.clip(np.abs(40 * self._random.draw(shape)), 1, 99)
+        return self.constant(value.astype(NUMPY_TYPES[self.kernel.dtype]))
 
     def levels(self, shape: Shape, dtype: type[np.generic]) -> str:
         """Random quantised weights of a shape."""

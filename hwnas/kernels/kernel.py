@@ -7,25 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from hwnas.errors import ProfileError
+from hwnas.kernels.traffic import COMPARED, DTYPE_BYTES, moved_bytes, read_elements
 
 Shape = tuple[int, ...]
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...]
-
-DTYPE_BYTES = {
-    "float32": 4,
-    "float16": 2,
-    "bfloat16": 2,
-    "float64": 8,
-    "int8": 1,
-    "uint8": 1,
-    "int16": 2,
-    "uint16": 2,
-    "int32": 4,
-    "uint32": 4,
-    "int64": 8,
-    "uint64": 8,
-    "bool": 1,
-}
 
 
 @dataclass(frozen=True)
@@ -124,7 +109,9 @@ class Kernel:
             return math.prod(query) * keys + out // max(1, self.outputs[0][-1]) * keys * value[-1]
         if self.op in RECURRENT and len(self.inputs[0]) == 3:
             steps = self.inputs[0][0] * self.inputs[0][1]
-            return steps * sum(math.prod(weight) for weight in operands[1:3])
+            # Beside the data stand states, where a model feeds them; they multiply nothing.
+            known = self.weights if len(self.weights) > 1 else operands[1:]
+            return steps * sum(math.prod(weight) for weight in known[:2])
         if self.op == "Einsum":
             return self._einsum(operands)
         return 0
@@ -156,13 +143,13 @@ class Kernel:
 
     @cached_property
     def input_elements(self) -> int:
-        """Elements of the activations that are read."""
-        return sum(math.prod(shape) for shape in self.inputs)
+        """Elements of the activations that are read; of what is looked up or cut, not the rest."""
+        return read_elements(self.op, self.inputs, self.output_elements)
 
     @cached_property
     def weight_elements(self) -> int:
-        """Elements of the constants that are read."""
-        return sum(math.prod(shape) for shape in self.weights)
+        """Elements of the constants that are read; of a table, those that are looked up."""
+        return read_elements(self.op, self.weights, self.output_elements)
 
     @cached_property
     def output_elements(self) -> int:
@@ -171,9 +158,10 @@ class Kernel:
 
     @property
     def bytes_moved(self) -> int:
-        """Bytes that are read and written if every tensor is touched once."""
-        elements = self.input_elements + self.weight_elements + self.output_elements
-        return elements * self.element_bytes
+        """Bytes that are read and written if every element is touched once."""
+        first = read_elements(self.op, self.inputs[:1], self.output_elements)
+        read = (first, self.input_elements - first, self.weight_elements)
+        return moved_bytes(self.op, self.dtype, self.attribute("to", 0), read, self.output_elements)
 
     @property
     def groups(self) -> int:
@@ -233,7 +221,6 @@ ELEMENTWISE = frozenset(
         "QuantizeLinear",
         "DequantizeLinear",
         "Floor",
-        "Greater",
         "Sqrt",
         "Pow",
         "Exp",
@@ -246,6 +233,7 @@ ELEMENTWISE = frozenset(
         "BatchNormalization",
         "Max",
         "Min",
+        *COMPARED,
     }
 )
 

@@ -8,7 +8,7 @@ from hwnas.kernels.kernel import Attribute, Kernel
 
 _WINDOW = ("kernel_shape", "strides", "pads", "dilations", "auto_pad", "ceil_mode")
 _CONV = ("group", "kernel_shape", "strides", "pads", "dilations", "auto_pad")
-_RECURRENT = ("hidden_size", "direction", "layout")
+_RECURRENT = ("hidden_size", "direction", "layout", "linear_before_reset")
 _REDUCED = ("axes", "keepdims")
 _REDUCTIONS = tuple(
     f"Reduce{name}" for name in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()
@@ -62,6 +62,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "reverse": 0,
     "direction": "forward",
     "layout": 0,
+    "linear_before_reset": 0,
     "largest": 1,
     "is_causal": 0,
 }
@@ -116,8 +117,8 @@ def kernel_of(
         ``None`` if the shape of a tensor is not known.
     """
     tensors = [tensor for tensor in (*_tensors(node), *more) if tensor]
-    outputs = [output, *node.outputs[1:]]
-    if any(tensor not in graph.types for tensor in (*tensors, output)):
+    outputs = [tensor for tensor in (output, *node.outputs[1:]) if tensor]
+    if not outputs or any(tensor not in graph.types for tensor in (*tensors, outputs[0])):
         return None
     data = [tensor for tensor in tensors if tensor not in graph.constants]
     return Kernel(
@@ -127,7 +128,7 @@ def kernel_of(
         inputs=tuple(graph.types[tensor][0] for tensor in data),
         weights=tuple(graph.types[tensor][0] for tensor in tensors if tensor in graph.constants),
         outputs=tuple(graph.types[tensor][0] for tensor in outputs if tensor in graph.types),
-        dtype=graph.types[data[0] if data else output][1],
+        dtype=graph.types[data[0] if data else outputs[0]][1],
     )
 
 

@@ -5,6 +5,7 @@ measures kernels that no space asked for, over the sizes that networks for image
 tokens have.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -14,6 +15,9 @@ from hwnas.kernels.kernel import Attribute, Shape
 from hwnas.profiling.kernel_draws import HEADS, Draw, kernel_of, window
 from hwnas.profiling.rare_kernels import RARE
 
+MOST_BLOCK = 16
+"""Channels of the widest blocks that ONNX Runtime lays images out in."""
+
 MOST_MACS = 1e9
 MOST_ACTIVATIONS = 2e6
 MOST_WEIGHTS = 2e7
@@ -21,18 +25,33 @@ MOST_WEIGHTS = 2e7
 
 
 def _convolution(draw: Draw, size: int, groups: int, stride: int, data: Shape, out: int) -> Kernel:
-    side = -(-data[2] // stride)
-    outputs: Shape = (1, out, side, side)
+    strides = (stride, stride)
+    if data[2] != data[3] and stride > 1:
+        # Lines of print lose height before they lose width.
+        strides = draw.of(((stride, stride), (stride, 1), (1, stride)))
+    sides = tuple(-(-side // step) for side, step in zip(data[2:], strides, strict=True))
+    outputs: Shape = (1, out, *sides)
     fused: tuple[str, ...] = draw.of(((), ("Relu",), ("HardSwish",), ("Clip",)))
-    # A sum is fused to convolutions of one group on images only.
-    if groups == 1 and side > 1 and draw.of((True, False, False)):
+    if _sums(groups, data, outputs) and draw.of((True, *(False,) * (2 if groups == 1 else 6))):
         fused = draw.of((("Add",), ("Add", "Relu")))
     inputs = (data, outputs) if "Add" in fused else (data,)
     group: dict[str, Attribute] = {"group": groups} if groups > 1 else {}
     weight = (out, data[1] // groups, size, size)
     return kernel_of(
-        "Conv", inputs, (weight, (out,)), (outputs,), fused, **window(size, stride), **group
+        "Conv", inputs, (weight, (out,)), (outputs,), fused, **window(size, strides), **group
     )
+
+
+def _sums(groups: int, data: Shape, outputs: Shape) -> bool:
+    """Whether runtimes run a sum inside the convolution, whatever their blocks of channels.
+
+    ONNX Runtime does so on channel blocks: in groups only where each fills whole blocks, and
+    not of one pixel, which it does not lay out in blocks.
+    """
+    if math.prod(outputs[2:]) == 1 or outputs[1] % 4:
+        return False
+    own, out = data[1] // groups, outputs[1] // groups
+    return groups == 1 or (own % MOST_BLOCK == 0 and out % MOST_BLOCK == 0)
 
 
 def _pointwise(draw: Draw) -> Kernel:
@@ -53,11 +72,17 @@ def _depthwise(draw: Draw) -> Kernel:
 
 
 def _grouped(draw: Draw) -> Kernel:
-    groups, side = draw.of((2, 4, 8, 16, 32)), draw.side(4)
+    """Half as ResNeXt has them: many narrow groups, 3×3, as many channels out as in."""
+    _, _, rows, columns = draw.image(4)
+    if draw.of((True, False)):
+        channels = draw.of((2, 4, 8, 16, 32, 32, 64)) * draw.of((4, 4, 8, 8, 16, 32))
+        groups = draw.of(tuple(n for n in (2, 4, 8, 16, 32, 64) if channels // n in range(4, 33)))
+        data = (1, channels, rows, columns)
+        return _convolution(draw, 3, groups, draw.of((1, 1, 1, 2)), data, channels)
+    groups = draw.of((2, 3, 4, 8, 16, 32))
     channels = groups * draw.between(4, 64, 4)
-    out = channels * draw.of((1, 1, 2))
-    data = (1, channels, side, side)
-    return _convolution(draw, draw.of((1, 3, 3)), groups, draw.of((1, 1, 2)), data, out)
+    data, out = (1, channels, rows, columns), channels * draw.of((1, 1, 2))
+    return _convolution(draw, draw.of((1, 3, 3, 5)), groups, draw.of((1, 1, 2)), data, out)
 
 
 def _vector(draw: Draw) -> Kernel:
@@ -106,63 +131,80 @@ def _of_tokens(draw: Draw) -> Kernel:
 
 def _elements(draw: Draw) -> Kernel:
     data = draw.image()
-    kind = draw.of(("Add", "Mul", "Mul", "Relu", "HardSwish", "QuickGelu", "Sigmoid"))
+    kind = draw.of(("Add", "Add", "Add", "Mul", "Mul", "Relu", "Relu", "HardSwish", "QuickGelu"))
     if kind == "Add":
         return kernel_of(kind, (data, data), (), (data,))
     if kind == "Mul":
         return kernel_of(kind, (data, (*data[:2], 1, 1)), (), (data,))
-    return kernel_of(kind, (data,), (), (data,))
+    return kernel_of(draw.of((kind, kind, "Sigmoid")), (data,), (), (data,))
+
+
+_WINDOWS: tuple[tuple[str, int, int], ...] = (
+    *(("AveragePool", 3, 1), ("AveragePool", 3, 1), ("AveragePool", 3, 1)),
+    *(("AveragePool", 2, 2), ("AveragePool", 3, 2)),
+    *(("MaxPool", 3, 2), ("MaxPool", 2, 2), ("MaxPool", 3, 1), ("MaxPool", 5, 1)),
+)
+"""Pools with their windows and strides."""
+
+_COUNTED: tuple[dict[str, Attribute], ...] = ({}, {"count_include_pad": 1})
 
 
 def _pool(draw: Draw) -> Kernel:
     data = draw.image(4)
-    kind = draw.of(("GlobalAveragePool", "GlobalAveragePool", "MaxPool", "AveragePool"))
-    if kind == "GlobalAveragePool":
-        return kernel_of(kind, (data,), (), ((*data[:2], 1, 1),))
-    size, stride = draw.of((2, 3)), draw.of((1, 2))
-    pad = (size - 1) // 2
-    side = (data[2] + 2 * pad - size) // stride + 1
-    return kernel_of(
-        kind,
-        (data,),
-        (),
-        ((*data[:2], side, side),),
-        kernel_shape=(size,) * 2,
-        pads=(pad,) * 4,
-        strides=(stride,) * 2,
-    )
+    if draw.of((True, False, False, False)):
+        return kernel_of("GlobalAveragePool", (data,), (), ((*data[:2], 1, 1),))
+    kind, size, stride = draw.of(_WINDOWS)
+    if stride == 1:
+        # Inside cells and blocks, where the image is small.
+        side = draw.of((7, 8, 14, 16, 28, 32))
+        data = (1, draw.channels(512), side, side)
+    padding: dict[str, Attribute] = {"pads": ((size - 1) // 2,) * 4} if size > 2 else {}
+    if kind == "AveragePool" and padding:
+        padding |= draw.of(_COUNTED)
+    sides = tuple((side + 2 * ((size - 1) // 2) - size) // stride + 1 for side in data[2:])
+    padding |= {"kernel_shape": (size,) * 2, "strides": (stride,) * 2}
+    return kernel_of(kind, (data,), (), ((*data[:2], *sides),), (), **padding)
 
 
 def _moved(draw: Draw) -> Kernel:
-    data = draw.image(2)
-    side = data[2]
-    half = 4 * draw.between(2, 128)
-    kind = draw.of(("Concat", "Split", "Shuffle"))
-    small, double = (1, half, side, side), (1, 2 * half, side, side)
-    if kind == "Concat":
-        return kernel_of(kind, (small, small), (), (double,), axis=1)
+    """Halves apart and together (ShuffleNetV2), shuffles, features that grow (DenseNet)."""
+    _, _, rows, columns = draw.image(2)
+    own = draw.between(8, 512, draw.of((2, 4, 8)))
+    kind = draw.of(("Halves", "Grown", "Several", "Split", "Split", "Shuffle", "Shuffle"))
+    if kind == "Shuffle":
+        shape = (1, draw.of((2, 2, 2, 3, 4, 8)), own, rows, columns)
+        order = (0, 2, 1, 3, 4)
+        out = tuple(shape[axis] for axis in order)
+        return kernel_of("Transpose", (shape,), (), (out,), perm=order)
+    if kind == "Halves":
+        widths = [own, own]
+    elif kind == "Grown":
+        widths = [own, draw.of((12, 16, 24, 32, 48))]
+    else:
+        widths = [draw.of((own, own, draw.between(8, 256, 8))) for _ in range(draw.of((2, 3, 4)))]
+        widths = [own] * draw.of((2, 2, 2, 3)) if kind == "Split" else widths
+    parts = tuple((1, width, rows, columns) for width in widths)
+    whole: Shape = (1, sum(widths), rows, columns)
     if kind == "Split":
-        return kernel_of(kind, (double,), (), (small, small), axis=1)
-    shape, order = (1, 2, half, side, side), (0, 2, 1, 3, 4)
-    out = tuple(shape[axis] for axis in order)
-    return kernel_of("Transpose", (shape,), (), (out,), perm=order)
+        return kernel_of("Split", (whole,), (), parts, axis=1)
+    return kernel_of("Concat", parts, (), (whole,), axis=1)
 
 
-RARE_EVERY = 8
+RARE_EVERY = 5
 """Every so many kernels one is of a kind that is seldom seen."""
 
 KINDS: Mapping[Callable[[Draw], Kernel], int] = {
-    _pointwise: 24,
-    _dense: 16,
-    _depthwise: 14,
-    _grouped: 8,
-    _vector: 5,
-    _linear: 10,
-    _product: 5,
-    _of_tokens: 6,
+    _pointwise: 19,
+    _dense: 14,
+    _depthwise: 12,
+    _grouped: 14,
+    _vector: 4,
+    _linear: 8,
+    _product: 4,
+    _of_tokens: 5,
     _elements: 6,
-    _pool: 3,
-    _moved: 3,
+    _pool: 6,
+    _moved: 8,
 }
 """How many of a hundred kernels are of each of the usual kinds."""
 

@@ -9,6 +9,12 @@ from hwnas.kernels import Kernel
 from hwnas.kernels.kernel import Attribute, Shape
 
 SIDES = (1, 2, 4, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 112)
+ROWS, COLUMNS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32), (10, 20, 24, 40, 48, 64, 80, 96, 128, 160)
+"""Images of lines of print and of sound are wider than high."""
+
+WIDE_EVERY = 7
+"""One of so many images is wider than high."""
+
 HEADS = (1, 2, 3, 4, 6, 8, 12)
 
 
@@ -42,10 +48,18 @@ class Draw:
         """Rows and columns of an image."""
         return self.of(tuple(side for side in SIDES if side >= least))
 
-    def image(self, least: int = 1) -> Shape:
-        """An image, with batch."""
-        side = self.side(least)
-        return (1, self.channels(), side, side)
+    def image(self, least: int = 1, most: int = 1024) -> Shape:
+        """An image, with batch: mostly square.
+
+        Args:
+            least: The fewest rows.
+            most: The most channels.
+        """
+        side, channels = self.side(least), self.channels(most)
+        if int(self._rng.integers(WIDE_EVERY)):
+            return (1, channels, side, side)
+        rows = self.of(tuple(rows for rows in ROWS if rows >= least))
+        return (1, channels, rows, self.of(COLUMNS))
 
     def tokens(self) -> int:
         """How many tokens: those of images in patches, some with a class token, and texts."""
@@ -65,7 +79,8 @@ def kernel_of(
     return Kernel(op, fused, kept, inputs, weights, outputs)
 
 
-def window(size: int, stride: int) -> dict[str, Attribute]:
-    """A square window that keeps the image's size but for the stride."""
+def window(size: int, stride: int | tuple[int, int]) -> dict[str, Attribute]:
+    """A square window that keeps the image's size but for the stride, by rows and columns."""
     before = (size - 1) // 2
-    return {"kernel_shape": (size,) * 2, "pads": (before,) * 4, "strides": (stride,) * 2}
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    return {"kernel_shape": (size,) * 2, "pads": (before,) * 4, "strides": strides}

@@ -13,6 +13,12 @@ NAME = "onnxruntime"
 VERSION = onnxruntime.__version__
 CALLING_THREAD = True
 
+BELOW = "hwnas.below."
+"""In a model's metadata, before an input's name: what the whole numbers fed to it stay below."""
+
+POSITIVE = "hwnas.positive."
+"""The same before the name of an input that must not be below zero."""
+
 _NUMPY_TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -38,6 +44,7 @@ def _options(threads, profile_path=None):
 
 def _random_inputs(session, shapes=None):
     rng = np.random.default_rng(0)
+    told = session.get_modelmeta().custom_metadata_map
     feeds = {}
     for item in session.get_inputs():
         shape = (shapes or {}).get(item.name, item.shape)
@@ -45,9 +52,12 @@ def _random_inputs(session, shapes=None):
         if dtype is None:
             raise ValueError(f"input '{item.name}' is of type {item.type}, which is not filled")
         if np.issubdtype(dtype, np.floating):
-            feeds[item.name] = rng.standard_normal(shape).astype(dtype)
+            value = rng.standard_normal(shape).astype(dtype)
+            feeds[item.name] = np.abs(value) if POSITIVE + item.name in told else value
         else:
-            feeds[item.name] = np.zeros(shape, dtype)
+            # Indices, of models that say what these stay below, so that each looks up another row.
+            limit = int(told.get(BELOW + item.name, 1))
+            feeds[item.name] = rng.integers(0, limit, shape).astype(dtype)
     return feeds
 
 

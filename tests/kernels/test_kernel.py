@@ -85,6 +85,27 @@ def test_a_text_that_is_no_key_is_refused(key):
         (kernel("QGemm", ((5, 3),), ((2, 3), (2,)), ((5, 2),), transB=1), 30),
         (kernel("Attention", ((1, 2, 5, 8), (1, 2, 7, 8), (1, 2, 7, 3)), (), ((1, 2, 5, 3),)), 770),
         (kernel("LSTM", ((5, 1, 8),), ((1, 64, 8), (1, 64, 16)), ((5, 1, 1, 16),)), 5 * 64 * 24),
+        # Both ways, three gates, states that are fed: these multiply nothing.
+        (
+            kernel(
+                "GRU",
+                ((7, 1, 8), (2, 1, 16)),
+                ((2, 48, 8), (2, 48, 16), (2, 96)),
+                ((7, 2, 1, 16), (2, 1, 16)),
+            ),
+            7 * 2 * 3 * 16 * (8 + 16),
+        ),
+        (
+            kernel(
+                "LSTM",
+                ((16, 1, 8), (1, 1, 16), (1, 1, 16)),
+                ((1, 64, 8), (1, 64, 16)),
+                ((16, 1, 1, 16),),
+            ),
+            16 * 4 * 16 * (8 + 16),
+        ),
+        (kernel("Split", ((1, 8, 4),), (), ((1, 4, 4), (1, 4, 4)), axis=1), 0),
+        (kernel("Gather", ((1, 5),), ((99, 4),), ((1, 5, 4),), dtype="int64"), 0),
         (
             kernel("Einsum", ((2, 3, 4), (2, 5, 4)), (), ((2, 3, 5),), equation="bid,bjd->bij"),
             2 * 3 * 5 * 4,
@@ -105,6 +126,13 @@ def test_bytes_count_every_tensor_once_in_its_type():
     assert half.element_bytes == 2 and half.bytes_moved == 32
 
 
+def test_of_a_table_only_the_rows_that_are_looked_up_count():
+    own = kernel("Gather", ((1, 5),), ((1000, 16),), ((1, 5, 16),), dtype="int64")
+    assert (own.input_elements, own.weight_elements, own.output_elements) == (5, 80, 80)
+    token = kernel("Gather", ((1, 17, 32),), ((),), ((1, 32),), axis=1)
+    assert (token.input_elements, token.weight_elements) == (32, 1)
+
+
 @pytest.mark.parametrize(
     ("own", "family"),
     [
@@ -116,6 +144,14 @@ def test_bytes_count_every_tensor_once_in_its_type():
         (kernel("Gemm", ((1, 2),), ((3, 2),), ((1, 3),)), "matrix"),
         (kernel("QLinearMatMul"), "matrix"),
         (kernel("Attention"), "matrix"),
+        (kernel("LSTM"), "matrix"),
+        (kernel("GRU"), "matrix"),
+        (kernel("MatMulIntegerToFloat"), "matrix"),
+        (kernel("Where", dtype="bool"), "elementwise"),
+        (kernel("Cast"), "elementwise"),
+        (kernel("Equal", dtype="int64"), "elementwise"),
+        (kernel("Gather"), "other"),
+        (kernel("Split"), "other"),
         (kernel("QuickGelu"), "elementwise"),
         (kernel("LayerNormalization"), "other"),
         (kernel("Resize"), "other"),

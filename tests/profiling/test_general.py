@@ -1,6 +1,9 @@
 from collections import Counter
 
+import onnx
+
 from hwnas.export.parts_onnx import kernel_part
+from hwnas.kernels import FUSION, lower
 from hwnas.profiling.general import KINDS, MOST_MACS, general_kernels
 
 
@@ -14,12 +17,29 @@ def test_every_kernel_that_is_drawn_can_be_measured_and_is_the_kernel_that_was_d
 def test_they_are_of_all_kinds_and_sizes():
     kernels = general_kernels(400, 0)
     families = Counter(kernel.family for kernel in kernels)
+    assert len({kernel.op for kernel in kernels}) >= 30
     for family in ("pointwise", "dense", "depthwise", "grouped", "vector", "matrix", "pool"):
         assert families[family] >= 10
     assert sum(KINDS.values()) == 100
     heavy = sorted(kernel.macs for kernel in kernels)
     assert heavy[-1] <= MOST_MACS
     assert heavy[-1] > 100 * heavy[len(heavy) // 2] > 0
+
+
+def test_images_are_square_or_wide():
+    images = [kernel.inputs[0] for kernel in general_kernels(400, 0) if kernel.op == "Conv"]
+    wide = [shape for shape in images if shape[2] < shape[3]]
+    assert 10 <= len(wide) <= len(images) / 4
+
+
+def test_sums_are_drawn_where_the_runtime_fuses_them_whatever_its_blocks():
+    grouped = [k for k in general_kernels(800, 0) if k.op == "Conv" and k.groups > 1]
+    summed = [kernel for kernel in grouped if "Add" in kernel.fused]
+    assert summed
+    for rules in (FUSION["onnxruntime"], FUSION["onnxruntime-avx"]):
+        for kernel in summed:
+            model = onnx.load_model_from_string(kernel_part(kernel).model)
+            assert kernel in lower(model, rules).kernels
 
 
 def test_a_longer_list_begins_with_a_shorter_one_and_seeds_differ():

@@ -54,3 +54,34 @@ def test_the_fused_graph_is_a_model(tmp_path):
     path = tmp_path / "fused.onnx"
     write_fused(model("Abs"), str(path))
     assert [node.op_type for node in onnx.load(path).graph.node] == ["Abs"]
+
+
+def told(source, key, value):
+    made = onnx.load_model_from_string(source)
+    helper.set_model_props(made, {key: value})
+    return made.SerializeToString()
+
+
+def fed(source):
+    """What the only input of a model that passes it on is fed."""
+    session = Session(source)
+    session.bind()
+    return session._feeds["x0"]
+
+
+def test_whole_numbers_are_zero_or_stay_below_what_the_model_says():
+    plain = model("Neg", dtype=TensorProto.INT64, shape=(64,))
+    assert not fed(plain).any()
+    indices = fed(told(plain, "hwnas.below.x0", "5"))
+    assert indices.dtype == np.int64 and set(indices.tolist()) == set(range(5))
+    assert not fed(told(plain, "hwnas.below.other", "5")).any()
+
+
+def test_models_that_say_so_are_fed_nothing_below_zero():
+    plain = model("Log", shape=(1, 64))
+    assert (fed(plain) < 0).any()
+    positive = told(plain, "hwnas.positive.x0", "1")
+    assert (fed(positive) >= 0).all()
+    session = Session(positive)
+    session.time(1)
+    assert session.finite()
