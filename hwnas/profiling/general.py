@@ -130,13 +130,19 @@ def _of_tokens(draw: Draw) -> Kernel:
 
 
 def _elements(draw: Draw) -> Kernel:
+    """Sums, gates, and the parts that exporters write of activations: x · clip(x + 3) / 6."""
     data = draw.image()
-    kind = draw.of(("Add", "Add", "Add", "Mul", "Mul", "Relu", "Relu", "HardSwish", "QuickGelu"))
-    if kind == "Add":
+    kind = draw.of(("Add", "Add", "Mul", "Gate", "Gate", "Constant", "Clip", "Relu", "Active"))
+    if kind in ("Add", "Mul"):
         return kernel_of(kind, (data, data), (), (data,))
-    if kind == "Mul":
-        return kernel_of(kind, (data, (*data[:2], 1, 1)), (), (data,))
-    return kernel_of(draw.of((kind, kind, "Sigmoid")), (data,), (), (data,))
+    if kind == "Gate":
+        return kernel_of("Mul", (data, (*data[:2], 1, 1)), (), (data,))
+    if kind == "Constant":
+        return kernel_of(draw.of(("Add", "Mul", "Div", "Sub")), (data,), ((),), (data,))
+    if kind == "Clip":
+        return kernel_of(kind, (data,), ((), ()), (data,))
+    active = draw.of(("HardSwish", "QuickGelu", "Sigmoid", "Relu"))
+    return kernel_of("Relu" if kind == "Relu" else active, (data,), (), (data,))
 
 
 _WINDOWS: tuple[tuple[str, int, int], ...] = (
@@ -194,15 +200,15 @@ RARE_EVERY = 5
 """Every so many kernels one is of a kind that is seldom seen."""
 
 KINDS: Mapping[Callable[[Draw], Kernel], int] = {
-    _pointwise: 19,
-    _dense: 14,
+    _pointwise: 18,
+    _dense: 13,
     _depthwise: 12,
     _grouped: 14,
     _vector: 4,
     _linear: 8,
     _product: 4,
     _of_tokens: 5,
-    _elements: 6,
+    _elements: 8,
     _pool: 6,
     _moved: 8,
 }
