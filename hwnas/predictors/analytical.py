@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.kernels import Kernel
+from hwnas.predictors.features import is_broadcast
 
 Floats = NDArray[np.float64]
 
@@ -46,21 +47,24 @@ def kernel_terms(kernel: Kernel) -> list[float]:
     ]
 
 
-def alignment(kernel: Kernel) -> int:
-    """The largest of :data:`ALIGNED` that divides the channels of a group, in and out; 1 if none.
+def manner(kernel: Kernel) -> str:
+    """What makes kernels of one operator run in different ways, besides their sizes.
 
-    0 where channels are not in groups of several.
+    Of grouped convolutions the largest of :data:`ALIGNED` that divides the channels of a group,
+    in and out, or 1; of operators on elements whether operands are spread over the others.
     """
-    if kernel.family != "grouped":
-        return 0
-    sizes = (kernel.weights[0][1], kernel.weights[0][0] // kernel.groups)
-    return next((own for own in ALIGNED if all(size % own == 0 for size in sizes)), 1)
+    if kernel.family == "grouped":
+        sizes = (kernel.weights[0][1], kernel.weights[0][0] // kernel.groups)
+        return str(next((own for own in ALIGNED if all(size % own == 0 for size in sizes)), 1))
+    if kernel.family == "elementwise":
+        return "broadcast" if is_broadcast(kernel) else "alike"
+    return ""
 
 
 def kinds(kernel: Kernel) -> tuple[str, ...]:
     """The kinds that a kernel belongs to, from all kernels to its own."""
     family, own = kernel.family, f"{kernel.op}/{kernel.family}"
-    return ("", family, own, f"{own}/{alignment(kernel)}")
+    return ("", family, own, f"{own}/{manner(kernel)}")
 
 
 class AnalyticalCost:

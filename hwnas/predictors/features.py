@@ -74,6 +74,12 @@ def kernel_features(kernel: Kernel) -> list[float]:
     ]
 
 
+def is_broadcast(kernel: Kernel) -> bool:
+    """Whether an operand has another shape than the output."""
+    outputs = kernel.outputs[:1]
+    return any(shape not in outputs for shape in (*kernel.inputs, *kernel.weights))
+
+
 def _channels(shape: tuple[int, ...]) -> int:
     """The size of the axis of channels: the second, or the only one; 1 of a scalar."""
     return shape[1] if len(shape) > 1 else (*shape, 1)[0]
@@ -106,6 +112,7 @@ def _shape_features(
         -(-columns // COLUMNS) * COLUMNS / max(1, columns),
         float(bool(CHEAP & set(kernel.fused))),
         float(bool(SIGMOIDS & set(kernel.fused))),
+        float(is_broadcast(kernel)),
         *_group_features(kernel),
     ]
 

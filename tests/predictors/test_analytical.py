@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwnas.kernels import Kernel
-from hwnas.predictors.analytical import TERMS, AnalyticalCost, alignment, kernel_terms, kinds
+from hwnas.predictors.analytical import TERMS, AnalyticalCost, kernel_terms, kinds, manner
 from hwnas.profiling.general import general_kernels
 
 
@@ -48,10 +48,18 @@ def test_terms_are_counts_of_the_kernel():
 
 @pytest.mark.parametrize(
     ("channels", "groups", "expected"),
-    [(64, 4, 16), (32, 4, 8), (48, 4, 1), (64, 1, 0), (64, 64, 0)],
+    [(64, 4, "16"), (32, 4, "8"), (48, 4, "1"), (64, 1, ""), (64, 64, "")],
 )
-def test_alignment_is_of_the_channels_of_a_group(channels, groups, expected):
-    assert alignment(convolution(channels, channels, 8, groups=groups)) == expected
+def test_grouped_convolutions_run_by_the_channels_of_a_group(channels, groups, expected):
+    assert manner(convolution(channels, channels, 8, groups=groups)) == expected
+
+
+def test_an_operand_that_is_spread_is_another_manner():
+    image, gate = (1, 64, 28, 28), (1, 64, 1, 1)
+    alike = Kernel("Mul", (), (), (image, image), (), (image,))
+    assert manner(alike) == "alike"
+    assert manner(Kernel("Mul", (), (), (image, gate), (), (image,))) == "broadcast"
+    assert manner(Kernel("Add", (), (), (image,), ((),), (image,))) == "broadcast"
 
 
 def test_kinds_go_from_all_kernels_to_its_own():

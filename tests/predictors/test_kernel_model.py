@@ -57,3 +57,22 @@ def test_fitting_again_forgets_the_kinds_of_before(prices):
     assert len(model.kinds) == len(model.kind_errors) == 2
     model.fit({relu(8, "Tanh").key: 1.0})
     assert len(model.kinds) == len(model.kind_errors) == 1
+
+
+def test_sizes_beyond_those_measured_are_carried_by_the_costs():
+    def true_ms(kernel):
+        elements = kernel.input_elements + kernel.output_elements
+        return 2e-3 + 2e-8 * kernel.macs + 3e-7 * elements
+
+    def dense(channels, side):
+        image = (1, channels, side, side)
+        window = (("kernel_shape", (3, 3)), ("pads", (1,) * 4), ("strides", (1, 1)))
+        weights = ((channels, channels, 3, 3), (channels,))
+        return Kernel("Conv", (), window, (image,), weights, (image,))
+
+    small = [dense(channels, side) for channels in range(8, 72, 8) for side in range(4, 30, 3)]
+    model = KernelPrices().fit({kernel.key: true_ms(kernel) for kernel in small})
+    large = [dense(256, 28), dense(64, 112), dense(512, 14)]
+    priced = model.prices_ms(large)
+    errors = [priced[kernel] / true_ms(kernel) - 1 for kernel in large]
+    assert np.abs(errors).max() < 0.1
