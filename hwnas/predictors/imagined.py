@@ -44,11 +44,16 @@ class ImaginedDevices:
             negative, of the same k operations, such as all that are there, or all that lead to
             the output.
         seed: Seed of the draws.
+
+    ``count`` is their number. Candidates of equal counts cost every device the same:
+    ``examples`` holds the index of one of each kind, ``(kinds,)``, and ``kinds`` says of which
+    kind each candidate is, ``(n,)``.
     """
 
     def __init__(self, logs: Floats, accounts: Sequence[Floats], seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        self._designs = [np.concatenate([np.ones((len(a), 1)), a], axis=1) for a in accounts]
+        ones = np.ones((len(accounts[0]), 1))
+        self._designs = [np.concatenate([ones, account], axis=1) for account in accounts]
         usual = np.maximum(np.mean([design.mean(axis=0) for design in self._designs], axis=0), 1e-9)
         found = [self._resolved(column) for column in logs.T]
         own = np.array([account for _, account in found])
@@ -72,6 +77,11 @@ class ImaginedDevices:
         same = rng.random(DEVICES) < OWN_ACCOUNT
         self._accounts = np.where(same[:, None], np.eye(len(accounts))[own[relative]], mixed)
         self.count = DEVICES
+        _, first, kinds = np.unique(
+            np.concatenate(accounts, axis=1), axis=0, return_index=True, return_inverse=True
+        )
+        self.examples = first.astype(np.int64)
+        self.kinds = kinds.reshape(-1).astype(np.int64)
 
     def _resolved(self, logs: Floats) -> tuple[Floats, int]:
         """The prices of one reference, ``(1 + k,)``, and the account that explains it best."""

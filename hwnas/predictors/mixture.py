@@ -45,7 +45,7 @@ def solve(
     inverses: list[Floats] = []
     evidence, scales, without, errors = [], [], [], []
     for covariance in covariances:
-        inverse: Floats = np.linalg.inv(covariance)
+        inverse: Floats = np.asarray(np.linalg.inv(covariance), dtype=float)
         solved = inverse @ residuals
         diagonal = inverse.diagonal()[:, None]
         standard = solved**2 / diagonal

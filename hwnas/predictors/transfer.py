@@ -162,7 +162,13 @@ class FewShot:
         kept = np.argsort(-self._mixture.weights.sum(axis=0))[:MOST_MEANS]
         weights = self._mixture.weights[:, kept] / self._mixture.weights[:, kept].sum()
         logs = self._logs[:, kept]
-        before = self._expected(slice(None), kept) + self._centre[kept]
+        # Candidates of one kind have the same mean on every imagined device.
+        kinds: Indices | slice = slice(None)
+        examples: Indices | slice = slice(None)
+        if self._means is not None:
+            kinds, examples = self._means.kinds, self._means.examples
+        before = self._expected(examples, kept) + self._centre[kept]
+        before = before - (level := float(np.median(self._centre[kept])))
         mean, square, variance = (np.zeros(self.candidates_.count) for _ in range(3))
         for prior, inverse, scale, part in zip(
             self._priors, self._mixture.inverses, self._mixture.scales, weights, strict=True
@@ -171,10 +177,13 @@ class FewShot:
             gain = across @ inverse
             left = prior.covariance(own) - (gain * across).sum(axis=1) + prior.noise
             variance += part.sum() * scale * np.maximum(left, prior.noise)
-            said = before + gain @ logs
-            mean += said @ part
-            square += said**2 @ part
-        return mean, np.sqrt(variance + np.maximum(square - mean**2, 0.0))
+            # Moments of before + gain @ logs over the means, without that matrix.
+            weighted = part[:, None] * logs.T
+            mean += (before @ part)[kinds] + gain @ weighted.sum(axis=0)
+            square += (before**2 @ part)[kinds]
+            square += 2 * (gain * (before @ weighted)[kinds]).sum(axis=1)
+            square += (gain @ (logs @ weighted) * gain).sum(axis=1)
+        return mean + level, np.sqrt(variance + np.maximum(square - mean**2, 0.0))
 
     def needs_more(self, target_pct: float, seed: int = 0) -> int | None:
         """About how many more samples the error needs to fall to a target.
