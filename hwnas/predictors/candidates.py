@@ -24,8 +24,8 @@ class Candidates:
         features: Architecture features, matrices ``(n, k)``: first what is likely to matter,
             such as counts, then details. What a matrix counts for is not its width.
         costs: What a device may pay for, matrices ``(n, k)`` of the same k counts, none
-            negative; several where devices differ in what they run. By default one, the
-            first features, each counted from the end at which the references are fast.
+            negative; several where devices differ in what they run. Latency is taken for a
+            sum of them, so settings that are names or factors of each other are none.
 
     Raises:
         RequestError: Neither is given, their lengths differ, a value is not finite, or a
@@ -61,8 +61,6 @@ class Candidates:
             clipped = _unit(_clipped(self.references))
             self._devices = clipped
             self._shared = _unit(clipped.mean(axis=1, keepdims=True))
-            if not accounts and parts and parts[0].shape[1]:
-                accounts = [_rising(parts[0], self._shared[:, 0])]
             if accounts:
                 self.imagined = ImaginedDevices(_clipped(self.references), accounts)
             # What the references have in common, at the slope that is usual for them.
@@ -110,14 +108,6 @@ def _unit(values: Floats) -> Floats:
     spread = values.std(axis=0)
     scaled: Floats = (values - values.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0)
     return scaled
-
-
-def _rising(values: Floats, latency: Floats) -> Floats:
-    """Columns from 0 on, each turned round where more of it is faster."""
-    rows = np.concatenate([np.ones((len(values), 1)), values], axis=1)
-    slopes = np.linalg.lstsq(rows, latency, rcond=None)[0][1:]
-    found: Floats = np.where(slopes < 0, values.max(axis=0) - values, values - values.min(axis=0))
-    return found
 
 
 def _clipped(logs: Floats) -> Floats:

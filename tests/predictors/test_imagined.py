@@ -65,21 +65,10 @@ def test_a_device_that_pays_for_another_account_is_found(counts):
     assert scores[0] > 0.97 and scores[0] > scores[1] + 0.1
 
 
-def test_a_choice_that_makes_faster_is_counted_from_its_other_end(counts):
-    fast = 5 - counts
-    logs = np.log(2 + counts @ np.array([[1.0, 2, 3, 0.5], [2, 1, 3, 0.7]]).T)
-    straight, turned = Candidates(logs, [counts]), Candidates(logs, [fast])
-    assert straight.imagined is not None and turned.imagined is not None
-    rows = np.arange(10)
-    np.testing.assert_allclose(
-        straight.imagined.logs(rows), turned.imagined.logs(rows), rtol=1e-6, atol=1e-6
-    )
-
-
 def test_costs_that_are_none_are_refused(counts):
     logs = np.log(2 + counts.sum(axis=1, keepdims=True))
     for costs in ([-counts], [counts, counts[:, :2]]):
         with pytest.raises(RequestError, match="no negative value"):
             Candidates(logs, [counts], costs)
-    assert Candidates(logs).imagined is None
-    assert Candidates(None, [counts]).imagined is None
+    assert Candidates(logs, [counts]).imagined is None
+    assert Candidates(None, [counts], [counts]).imagined is None

@@ -46,7 +46,7 @@ def _process(**settings: Any) -> Method:
         candidates = Candidates(
             logs if settings.get("references", True) else None,
             features if settings.get("features", True) else (),
-            costs if settings.get("costs", True) and settings.get("features", True) else (),
+            costs if settings.get("features", True) else (),
         )
         model = FewShot(settings["priors"]) if "priors" in settings else FewShot()
         return model.fit(candidates, own, latency_ms).predict()
@@ -82,7 +82,6 @@ def _blend(
 
 METHODS: dict[str, Method] = {
     "around_imagined_devices": _process(),
-    "around_imagined_devices_of_all_counts": _process(costs=False),
     "averaged_processes": _process(priors=PLAIN),
     "one_process": _process(priors=(Prior(),)),
     "averaged_processes_references_only": _process(features=False),
