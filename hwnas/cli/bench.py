@@ -78,15 +78,17 @@ def transfer(
     reference_ms = table.latencies_ms(references)
     target_ms = table.latencies_ms(wanted)
     macs = None
+    costs: tuple[Floats, ...] = ()
     if genes is not None:
         from hwnas.predictors.cells import gene_features
 
         features = gene_features(integers(genes, table.rows))
     elif arch_column in table.columns:
-        from hwnas.predictors.cells import cell_features, cell_macs
+        from hwnas.predictors.cells import cell_costs, cell_features, cell_macs
 
         cells = table.column(arch_column)
         features, macs = cell_features(cells), cell_macs(cells)
+        costs = cell_costs(cells)
     else:
         raise RequestError(
             f"'{latencies}' has no column '{arch_column}' of architectures; its columns: "
@@ -98,6 +100,7 @@ def transfer(
             dict(zip(wanted, target_ms.T, strict=True)),
             features,
             macs,
+            costs=costs,
             samples=samples,
             seeds=seeds,
             chosen=choose,
@@ -126,6 +129,7 @@ def transferred(
     features: "tuple[Floats, ...]",
     macs: "Floats | None",
     *,
+    costs: "tuple[Floats, ...]" = (),
     samples: int,
     seeds: int,
     chosen: bool = False,
@@ -141,6 +145,7 @@ def transferred(
         targets_ms: Latencies ``(n,)`` by target.
         features: Architecture features, matrices ``(n, k)``.
         macs: Multiply-accumulates ``(n,)``, where they are known.
+        costs: What a device may pay for, where features do not say it.
         samples: How many architectures are measured on each target.
         seeds: How often.
         chosen: Whether they are chosen; random otherwise.
@@ -162,7 +167,7 @@ def transferred(
             f"which at least 3 judge; received {samples}"
         )
     logs = np.log(reference_ms)
-    candidates = Candidates(logs, features)
+    candidates = Candidates(logs, features, costs)
     plain = {"median_reference": np.median(logs, axis=1)[:, None], "best_reference": logs}
     if macs is not None:
         plain["flops"] = np.log(macs)[:, None]

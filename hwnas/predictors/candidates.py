@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwnas.errors import RequestError
+from hwnas.predictors.imagined import ImaginedDevices
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -22,17 +23,25 @@ class Candidates:
         references: Log latencies on reference devices, ``(n, references)``.
         features: Architecture features, matrices ``(n, k)``: first what is likely to matter,
             such as counts, then details. What a matrix counts for is not its width.
+        costs: What a device may pay for, matrices ``(n, k)`` of the same k counts, none
+            negative; several where devices differ in what they run. Latency is taken for a
+            sum of them, so settings that are names or factors of each other are none.
 
     Raises:
-        RequestError: Neither is given, their lengths differ, or a value is not finite.
+        RequestError: Neither is given, their lengths differ, a value is not finite, or a
+            cost is negative.
     """
 
     def __init__(
-        self, references: ArrayLike | None = None, features: Sequence[ArrayLike] = ()
+        self,
+        references: ArrayLike | None = None,
+        features: Sequence[ArrayLike] = (),
+        costs: Sequence[ArrayLike] = (),
     ) -> None:
         self.references = None if references is None else np.asarray(references, dtype=float)
         parts = [np.asarray(part, dtype=float) for part in features]
-        given = [*parts, *([] if self.references is None else [self.references])]
+        accounts = [np.asarray(part, dtype=float) for part in costs]
+        given = [*parts, *accounts, *([] if self.references is None else [self.references])]
         if not given:
             raise RequestError("give log latencies of reference devices, or features, or both")
         lengths = sorted({len(part) for part in given})
@@ -43,12 +52,17 @@ class Candidates:
             )
         if not all(np.isfinite(part).all() for part in given):
             raise RequestError("references and features must be finite; remove or fill the gaps")
+        if any((part < 0).any() for part in accounts) or len({p.shape[1] for p in accounts}) > 1:
+            raise RequestError("costs are matrices of the same columns, with no negative value")
         self.count = lengths[0]
+        self.imagined: ImaginedDevices | None = None
         self._features = [_unit(part) for part in parts if part.shape[1]]
         if self.references is not None and self.references.shape[1]:
             clipped = _unit(_clipped(self.references))
             self._devices = clipped
             self._shared = _unit(clipped.mean(axis=1, keepdims=True))
+            if accounts:
+                self.imagined = ImaginedDevices(_clipped(self.references), accounts)
             # What the references have in common, at the slope that is usual for them.
             slopes = (_centred(self.references) * self._shared).mean(axis=0)
             self.expected = float(np.median(slopes)) * self._shared[:, 0]

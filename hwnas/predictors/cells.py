@@ -94,6 +94,22 @@ def cell_features(cells: Sequence[str]) -> tuple[Floats, Floats]:
     )
 
 
+def cell_costs(cells: Sequence[str]) -> tuple[Floats, Floats]:
+    """What a device may pay for in the cells of NAS-Bench-201 strings, ``(n, 5)`` each.
+
+    Counts of ``none``, which eager execution multiplies by zero, and of each operation: all
+    that are there, or those that lie on a way from the cell's input to its output, which is
+    what a compiler keeps.
+
+    Raises:
+        RequestError: A text is no such string.
+    """
+    counts = cell_features(cells)[0]
+    there, on_way = counts[:, : len(OPERATIONS)], counts[:, len(OPERATIONS) :]
+    absent = len(EDGES) - there.sum(axis=1, keepdims=True)
+    return np.concatenate([absent, there], axis=1), np.concatenate([absent, on_way], axis=1)
+
+
 def cell_macs(cells: Sequence[str]) -> Floats:
     """Multiply-accumulate operations of the networks of NAS-Bench-201 strings, ``(n,)``.
 

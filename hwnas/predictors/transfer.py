@@ -1,7 +1,6 @@
 """Few-shot transfer: a few measured latencies on a new device price all candidates of a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,11 +9,10 @@ from hwnas.errors import SpecError
 from hwnas.predictors.candidates import Candidates, Floats, Indices
 from hwnas.predictors.checks import between_0_and_1, number, whole_number
 from hwnas.predictors.learning_curve import more_samples
+from hwnas.predictors.mixture import solve
+from hwnas.predictors.priors import CONSTANT, PRIORS, Prior
 
 LEAST_SAMPLES = 3
-CONSTANT = 25.0
-"""Prior variance of the mean: as good as unknown."""
-
 OUTLIER_LOG, OUTLIER_Z, OUTLIER_NOISE = 0.7, 5.0, 100.0
 """A sample that is off by a factor of two, and by five times what is usual for the samples,
 is kept with so much noise that it says nothing."""
@@ -24,42 +22,21 @@ POOL = 2000
 """Candidates among which samples are chosen, at most."""
 
 
-@dataclass(frozen=True)
-class Prior:
-    """Weights of the terms of a covariance, and the noise of a sample, all relative.
+SCALE_SHAPE = 1.0
+"""Shape of the scale's prior around imagined devices, so wide that it says but an order."""
 
-    Args:
-        shared: What all references have in common (their mean standardised log).
-        devices: Any line through the references.
-        curved: Smooth functions of the references.
-        features: Any line through the first matrix of architecture features.
-        details: Any line through the other matrices, which share the weight.
-        noise: Variance of a sample that nothing explains.
-    """
-
-    shared: float = 1.0
-    devices: float = 0.1
-    curved: float = 0.03
-    features: float = 0.1
-    details: float = 0.01
-    noise: float = 0.03
-
-
-PRIORS = tuple(
-    Prior(features=features, details=details, noise=noise)
-    for features in (0.03, 0.1, 0.3)
-    for details in (0.0, 0.03)
-    for noise in (0.01, 0.03, 0.1, 0.3)
-)
-"""Found on the reference and validation devices of HELP's table, each predicted without its
-family; averaging these was better there than any single one (docs/transfer.md)."""
+MOST_MEANS = 400
+"""Imagined devices that a prediction averages, those with the most evidence."""
 
 
 class FewShot:
     """Latencies of all candidates on a device of which a few were measured.
 
-    A Gaussian process on the logarithm of latency. Its covariance is a sum: what the
-    reference devices have in common, lines and smooth functions of the references (so the
+    Gaussian processes on the logarithm of latency. Where references and what a device pays for
+    are both known, their means are imagined devices (:mod:`hwnas.predictors.imagined`): prices
+    of operations drawn near those of the references, each weighted by its evidence, and their
+    covariance is what prices miss. Otherwise the mean is what the references have in common.
+    The covariance is a sum: what references share, lines and smooth functions of them (so the
     covariance between architectures is the empirical one over the reference devices, as in
     probabilistic PCA; Tipping and Bishop, 1999), and lines through architecture features,
     for what no reference shows. Several weightings of these terms
@@ -67,7 +44,8 @@ class FewShot:
     integrated out. Latencies in whole milliseconds get the noise of rounding.
 
     Args:
-        priors: The weightings.
+        priors: The weightings. Those around imagined devices are used where there are such
+            devices, and the others where there are none.
 
     Learned: ``indices_``, ``weights_`` (of the priors, by evidence), ``out_of_fold_`` (log
     errors of the samples, each predicted without it), ``cross_validated_error_`` (their
@@ -93,12 +71,22 @@ class FewShot:
             raise SpecError("priors must hold at least one Prior; PRIORS has those that are usual")
         self.candidates_ = candidates
         self.indices_, self.latency_ms_ = _samples(candidates.count, indices, latency_ms)
-        logs = np.log(self.latency_ms_) - candidates.expected[self.indices_]
-        # The median: the mean would follow a near-zero outlier.
-        self._centre = float(np.median(logs))
-        self._logs = logs - self._centre
-        terms = candidates.terms(self.indices_, self.indices_)
+        imagined = candidates.imagined
+        around = imagined is not None and any(prior.around for prior in self.priors)
+        self._means = imagined if around else None
+        # Where nothing else is given, priors of the other kind will do.
+        self._priors = [p for p in self.priors if p.around == around] or list(self.priors)
+        logs = np.log(self.latency_ms_)
         rounding = _rounding(self.latency_ms_)
+        if self._means is None:
+            # Weights are relative to the spread here.
+            rounding = rounding / max(float(logs.var()), 1e-4)
+        self._shape = 0.0 if self._means is None else SCALE_SHAPE
+        apart = logs[:, None] - self._expected(self.indices_)
+        # The median: the mean would follow a near-zero outlier.
+        self._centre = np.median(apart, axis=0)
+        self._logs = apart - self._centre
+        terms = candidates.terms(self.indices_, self.indices_)
         self.doubted_ = np.zeros(len(logs), dtype=bool)
         self._solve(terms, rounding)
         if len(logs) >= FEWEST_TO_DOUBT:
@@ -119,28 +107,23 @@ class FewShot:
         self.cross_validated_error_ = float(100 * np.abs(np.expm1(-trusted)).mean())
         return self
 
+    def _expected(self, rows: Indices | slice, kept: Indices | slice = slice(None)) -> Floats:
+        """The means of the processes, ``(rows, means)``."""
+        if self._means is None:
+            return self.candidates_.expected[rows][:, None]
+        return self._means.logs(rows, kept)
+
     def _solve(self, terms: Mapping[str, Floats], rounding: Floats) -> None:
-        """Solve for every prior; average what each says of each sample from the others."""
-        count = len(self._logs)
-        evidence, left_out, standard = [], [], []
-        self._inverses, self._scales = [], []
-        for prior in self.priors:
-            noise = prior.noise + rounding + OUTLIER_NOISE * self.doubted_
-            covariance = _weighted(terms, prior) + np.diag(noise)
-            inverse = np.linalg.inv(covariance)
-            solved = inverse @ self._logs
-            sign, logdet = np.linalg.slogdet(covariance)
-            misfit = max(float(self._logs @ solved), 1e-12)
-            evidence.append(-0.5 * logdet - 0.5 * (count - 1) * np.log(misfit))
-            diagonal = inverse.diagonal()
-            left_out.append(solved / diagonal)
-            standard.append(solved**2 / diagonal)
-            self._inverses.append(inverse)
-            # Of the errors of left-out samples, so that it holds where the prior is wrong.
-            self._scales.append(float(np.mean(standard[-1][~self.doubted_])))
-        odds = np.exp(np.array(evidence) - max(evidence))
-        self.weights_: Floats = odds / odds.sum()
-        self.out_of_fold_: Floats = self.weights_ @ np.array(left_out)
+        """Weigh priors and means; average what they say of each sample from the others."""
+        noise = rounding + OUTLIER_NOISE * self.doubted_
+        self._mixture = solve(
+            [prior.covariance(terms) + np.diag(prior.noise + noise) for prior in self._priors],
+            self._logs,
+            (~self.doubted_).astype(float),
+            self._shape,
+        )
+        self.weights_: Floats = self._mixture.weights.sum(axis=1)
+        self.out_of_fold_: Floats = self._mixture.out_of_fold
 
     def predict(self) -> Floats:
         """Latencies of all candidates, ``(n,)`` ms.
@@ -176,17 +159,31 @@ class FewShot:
         self._require_fitted()
         terms = self.candidates_.terms(slice(None), self.indices_)
         own = self.candidates_.variances()
-        means, variances = [], []
-        for prior, inverse, scale in zip(self.priors, self._inverses, self._scales, strict=True):
-            across = _weighted(terms, prior)
+        kept = np.argsort(-self._mixture.weights.sum(axis=0))[:MOST_MEANS]
+        weights = self._mixture.weights[:, kept] / self._mixture.weights[:, kept].sum()
+        logs = self._logs[:, kept]
+        # Candidates of one kind have the same mean on every imagined device.
+        kinds: Indices | slice = slice(None)
+        examples: Indices | slice = slice(None)
+        if self._means is not None:
+            kinds, examples = self._means.kinds, self._means.examples
+        before = self._expected(examples, kept) + self._centre[kept]
+        before = before - (level := float(np.median(self._centre[kept])))
+        mean, square, variance = (np.zeros(self.candidates_.count) for _ in range(3))
+        for prior, inverse, scale, part in zip(
+            self._priors, self._mixture.inverses, self._mixture.scales, weights, strict=True
+        ):
+            across = prior.covariance(terms)
             gain = across @ inverse
-            means.append(gain @ self._logs)
-            left = _weighted(own, prior) - (gain * across).sum(axis=1) + prior.noise
-            variances.append(scale * np.maximum(left, prior.noise))
-        mean: Floats = self.weights_ @ np.array(means)
-        between = self.weights_ @ (np.array(means) - mean) ** 2
-        mean = mean + self._centre + self.candidates_.expected
-        return mean, np.sqrt(self.weights_ @ np.array(variances) + between)
+            left = prior.covariance(own) - (gain * across).sum(axis=1) + prior.noise
+            variance += part.sum() * scale * np.maximum(left, prior.noise)
+            # Moments of before + gain @ logs over the means, without that matrix.
+            weighted = part[:, None] * logs.T
+            mean += (before @ part)[kinds] + gain @ weighted.sum(axis=0)
+            square += (before**2 @ part)[kinds]
+            square += 2 * (gain * (before @ weighted)[kinds]).sum(axis=1)
+            square += (gain @ (logs @ weighted) * gain).sum(axis=1)
+        return mean + level, np.sqrt(variance + np.maximum(square - mean**2, 0.0))
 
     def needs_more(self, target_pct: float, seed: int = 0) -> int | None:
         """About how many more samples the error needs to fall to a target.
@@ -248,7 +245,7 @@ def choose(candidates: Candidates, count: int, seed: int = 0) -> Indices:
     pool = rng.permutation(candidates.count)[:size]
     prior = Prior()
     # A known constant would make the first choice one of the middle; an unknown one any.
-    covariance = _weighted(candidates.terms(pool, pool), prior) - CONSTANT + 1.0
+    covariance = prior.covariance(candidates.terms(pool, pool)) - CONSTANT + 1.0
     chosen: list[int] = []
     for _ in range(min(count, size)):
         gain = (covariance**2).sum(axis=1) / (covariance.diagonal() + prior.noise)
@@ -260,17 +257,11 @@ def choose(candidates: Candidates, count: int, seed: int = 0) -> Indices:
     return pool[chosen]
 
 
-def _weighted(terms: Mapping[str, Floats], prior: Prior) -> Floats:
-    found: Floats = CONSTANT + sum(getattr(prior, name) * term for name, term in terms.items())
-    return found
-
-
 def _rounding(latency_ms: Floats) -> Floats:
-    """Relative noise of rounding to whole milliseconds, ``(m,)``, in units of the spread."""
+    """Variance of the logarithm by rounding to whole milliseconds, ``(m,)``."""
     if not (latency_ms == np.rint(latency_ms)).all():
         return np.zeros(len(latency_ms))
-    spread = max(float(np.log(latency_ms).var()), 1e-4)
-    noise: Floats = 1 / 12 / latency_ms**2 / spread
+    noise: Floats = 1 / 12 / latency_ms**2
     return noise
 
 

@@ -7,6 +7,7 @@ from hwnas.predictors.cells import (
     CONVOLUTION_MACS,
     OPERATIONS,
     OUTSIDE_MACS,
+    cell_costs,
     cell_features,
     cell_macs,
     cell_parameters,
@@ -71,3 +72,9 @@ def test_genes_become_sizes_and_settings():
     assert (sizes == genes).all()
     # Two settings are told apart by the size; three need a column each.
     assert settings.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+def test_what_a_device_pays_for_is_all_or_what_leads_to_the_output():
+    there, on_way = cell_costs([DEAD_END])
+    assert there[0].tolist() == [3, 1, 1, 1, 0]
+    assert on_way[0].tolist() == [3, 1, 0, 0, 0]

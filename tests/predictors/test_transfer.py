@@ -58,6 +58,35 @@ def test_references_or_features_alone_will_do(world, given):
     assert rank(predicted, truth, own) > 0.9
 
 
+def test_known_costs_serve_few_samples():
+    gains = []
+    for seed in range(5):
+        world = World(seed)
+        truth, own = world.device(), world.samples(5, seed)
+        priced = Candidates(world.references, [world.counts], [world.counts])
+        one, other = (
+            rank(FewShot().fit(candidates, own, truth[own]).predict(), truth, own)
+            for candidates in (priced, world.candidates())
+        )
+        gains.append(one - other)
+        # The mean over seeds is judged; no seed may fall far behind.
+        assert one > 0.9
+    assert np.mean(gains) > 0
+
+
+def test_intervals_around_imagined_devices_hold_what_they_promise():
+    inside = []
+    for seed in range(10):
+        world = World(seed)
+        truth, own = world.device(), world.samples(10, seed)
+        priced = Candidates(world.references, [world.counts], [world.counts])
+        model = FewShot().fit(priced, own, truth[own])
+        latency, low, high = model.predict_interval(0.9)
+        np.testing.assert_allclose(latency, model.predict())
+        inside.append(((low <= truth) & (truth <= high)).mean())
+    assert 0.8 < np.mean(inside) <= 1
+
+
 def test_few_samples_do_not_turn_what_all_references_agree_on(world):
     truth = world.device()
     for seed in range(20):

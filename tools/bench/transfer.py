@@ -24,7 +24,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from hwnas.cli.bench import transferred
 from hwnas.cli.tables import read_table
 from hwnas.predictors.boosting import Floats
-from hwnas.predictors.cells import cell_features, cell_macs
+from hwnas.predictors.cells import cell_costs, cell_features, cell_macs
 
 REFERENCES = [
     *("1080ti_1", "1080ti_32", "1080ti_256", "silver_4114", "silver_4210r"),
@@ -63,7 +63,7 @@ def main() -> None:
     target_ms = table.latencies_ms(TARGETS)
     targets = dict(zip(TARGETS, target_ms.T, strict=True))
     cells = table.column("arch_str")
-    features, macs = cell_features(cells), cell_macs(cells)
+    features, macs, costs = cell_features(cells), cell_macs(cells), cell_costs(cells)
     plain = np.concatenate([np.log(reference_ms), features[0][:, :4]], axis=1)
     result: dict[str, Any] = {
         "data": "HELP's table of NAS-Bench-201 latencies (Lee et al., NeurIPS 2021), 15,625 cells",
@@ -81,7 +81,14 @@ def main() -> None:
         for samples in COUNTS:
             print(f"{label} {samples}", file=sys.stderr)
             row = transferred(
-                reference_ms, targets, features, macs, samples=samples, seeds=SEEDS, chosen=chosen
+                reference_ms,
+                targets,
+                features,
+                macs,
+                costs=costs,
+                samples=samples,
+                seeds=SEEDS,
+                chosen=chosen,
             )
             if not chosen:
                 scores = {n: plain_process(plain, truth, samples) for n, truth in targets.items()}

@@ -21,8 +21,9 @@ from sklearn.linear_model import RidgeCV
 from hwnas.cli.tables import read_table
 from hwnas.predictors.boosting import Floats
 from hwnas.predictors.candidates import Candidates
-from hwnas.predictors.cells import cell_features
-from hwnas.predictors.transfer import FewShot, Prior, choose
+from hwnas.predictors.cells import cell_costs, cell_features
+from hwnas.predictors.priors import PLAIN, Prior
+from hwnas.predictors.transfer import FewShot, choose
 
 FAMILIES = {
     "GPU": ["1080ti_1", "1080ti_32", "1080ti_256", "titanx_1", "titanx_32", "titanx_256"],
@@ -34,48 +35,59 @@ COUNTS = (5, 10, 20)
 SEEDS = 10
 ARCHITECTURES = 5000
 
-Method = Callable[[Floats, tuple[Floats, ...], Any, Floats], Floats]
+Method = Callable[[Floats, tuple[tuple[Floats, ...], ...], Any, Floats], Floats]
 
 
 def _process(**settings: Any) -> Method:
-    def predict(logs: Floats, features: tuple[Floats, ...], own: Any, latency_ms: Floats) -> Floats:
+    def predict(
+        logs: Floats, known: tuple[tuple[Floats, ...], ...], own: Any, latency_ms: Floats
+    ) -> Floats:
+        features, costs = known
         candidates = Candidates(
             logs if settings.get("references", True) else None,
             features if settings.get("features", True) else (),
+            costs if settings.get("features", True) else (),
         )
-        model = FewShot((Prior(),)) if settings.get("one") else FewShot()
+        model = FewShot(settings["priors"]) if "priors" in settings else FewShot()
         return model.fit(candidates, own, latency_ms).predict()
 
     return predict
 
 
-def _ridge(logs: Floats, features: tuple[Floats, ...], own: Any, latency_ms: Floats) -> Floats:
+def _ridge(
+    logs: Floats, known: tuple[tuple[Floats, ...], ...], own: Any, latency_ms: Floats
+) -> Floats:
     """Ridge regression on the references' normal quantiles and the counts."""
     quantiles = [norm.ppf((rankdata(column) - 0.5) / len(column)) for column in logs.T]
-    counts = features[0]
+    counts = known[0][0]
     spread = np.maximum(counts.std(axis=0), 1e-9)
     rows = np.concatenate([np.stack(quantiles, axis=1), (counts - counts.mean(axis=0)) / spread], 1)
     fitted = RidgeCV(np.logspace(-2, 3, 11)).fit(rows[own], np.log(latency_ms))
     return np.asarray(np.exp(fitted.predict(rows)))
 
 
-def _mean_rank(logs: Floats, features: tuple[Floats, ...], own: Any, latency_ms: Floats) -> Floats:
+def _mean_rank(
+    logs: Floats, known: tuple[tuple[Floats, ...], ...], own: Any, latency_ms: Floats
+) -> Floats:
     """The references' mean rank: what any rising function of it would give."""
     return np.asarray(np.mean([rankdata(column) for column in logs.T], axis=0))
 
 
-def _blend(logs: Floats, features: tuple[Floats, ...], own: Any, latency_ms: Floats) -> Floats:
-    one, other = (m(logs, features, own, latency_ms) for m in (_process(), _ridge))
+def _blend(
+    logs: Floats, known: tuple[tuple[Floats, ...], ...], own: Any, latency_ms: Floats
+) -> Floats:
+    one, other = (m(logs, known, own, latency_ms) for m in (_process(), _ridge))
     return np.asarray(np.sqrt(one * other))
 
 
 METHODS: dict[str, Method] = {
-    "averaged_processes": _process(),
-    "one_process": _process(one=True),
+    "around_imagined_devices": _process(),
+    "averaged_processes": _process(priors=PLAIN),
+    "one_process": _process(priors=(Prior(),)),
     "averaged_processes_references_only": _process(features=False),
     "averaged_processes_features_only": _process(references=False),
     "ridge_on_quantiles_and_counts": _ridge,
-    "mean_of_averaged_processes_and_ridge": _blend,
+    "mean_of_ours_and_ridge": _blend,
     "mean_rank_of_references": _mean_rank,
 }
 
@@ -87,7 +99,10 @@ def main() -> None:
     devices = list(family)
     kept = np.random.default_rng(0).permutation(table.rows)[:ARCHITECTURES]
     logs = np.log(table.latencies_ms(devices)[kept])
-    features = tuple(part[kept] for part in cell_features(table.column("arch_str")))
+    cells = table.column("arch_str")
+    features, costs = (
+        tuple(part[kept] for part in parts) for parts in (cell_features(cells), cell_costs(cells))
+    )
     found: dict[str, dict[str, dict[str, float]]] = {}
     chosen: dict[str, dict[str, float]] = {str(count): {} for count in COUNTS}
     for position, device in enumerate(devices):
@@ -98,7 +113,7 @@ def main() -> None:
             if family[other] != family[device] and other not in VALIDATION
         ]
         truth, references = np.exp(logs[:, position]), logs[:, lent]
-        candidates = Candidates(references, features)
+        candidates = Candidates(references, features, costs)
         for count in COUNTS:
             draws = [
                 np.random.default_rng(seed).choice(ARCHITECTURES, count, replace=False)
@@ -106,7 +121,9 @@ def main() -> None:
             ]
             for name, method in METHODS.items():
                 scores = [
-                    spearmanr(method(references, features, own, truth[own]), truth).statistic
+                    spearmanr(
+                        method(references, (features, costs), own, truth[own]), truth
+                    ).statistic
                     for own in draws
                 ]
                 row = found.setdefault(name, {}).setdefault(str(count), {})
@@ -114,7 +131,7 @@ def main() -> None:
             own = choose(candidates, count)
             predicted = FewShot().fit(candidates, own, truth[own]).predict()
             chosen[str(count)][device] = round(float(spearmanr(predicted, truth).statistic), 4)
-    found["averaged_processes_chosen_samples"] = chosen
+    found["around_imagined_devices_chosen_samples"] = chosen
     result = {
         "data": "HELP's table of NAS-Bench-201 latencies (Lee et al., NeurIPS 2021)",
         "protocol": "each reference or validation device from references of other families",
