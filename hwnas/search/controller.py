@@ -43,7 +43,7 @@ class Controller(PolicySearch):
         rate: float = 0.01,
         decay: float = 0.9,
         entropy: float = 0.1,
-        exponent: float = 1.0,
+        exponent: float = 0.07,
     ) -> None:
         if units < 1:
             raise RequestError(f"units must be at least 1, received {units}")

@@ -61,6 +61,10 @@ class LstmPolicy:
     def _rows(self, index: int) -> slice:
         return slice(int(self._first[index]), int(self._first[index + 1]))
 
+    def _quarters(self, gates: Array) -> list[Array]:
+        """Gates that let in, keep and let out, and what is proposed to be let in."""
+        return [gates[:, k * self.units : (k + 1) * self.units] for k in range(4)]
+
     def _step(self, index: int, last: Genotypes | None, before: Array, hidden: Array) -> Step:
         """One step for ``n`` sequences, given the values ``(n,)`` that were chosen last."""
         own = self.parameters
@@ -72,9 +76,11 @@ class LstmPolicy:
         )
         joined = np.concatenate([seen, hidden], axis=1)
         gates = joined @ own["recurrent"] + own["recurrent_bias"]
-        squashed, proposed = np.split(gates, [3 * self.units], axis=1)
-        gates = np.concatenate([1 / (1 + np.exp(-squashed)), np.tanh(proposed)], axis=1)
-        enter, keep, leave, proposed = np.split(gates, 4, axis=1)
+        inner = slice(3 * self.units, None)
+        proposed = np.tanh(gates[:, inner])
+        gates = 1 / (1 + np.exp(-gates))
+        gates[:, inner] = proposed
+        enter, keep, leave, proposed = self._quarters(gates)
         cell = keep * before + enter * proposed
         hidden = leave * np.tanh(cell)
         logits = hidden @ own["head"][self._rows(index)].T + own["head_bias"][self._rows(index)]
@@ -141,7 +147,7 @@ class LstmPolicy:
             found["head"][at] += d_logits.T @ step.hidden
             found["head_bias"][at] += d_logits.sum(axis=0)
             d_hidden = d_hidden + d_logits @ own["head"][at]
-            enter, keep, leave, proposed = np.split(step.gates, 4, axis=1)
+            enter, keep, leave, proposed = self._quarters(step.gates)
             squashed = np.tanh(step.cell)
             d_cell = d_cell + d_hidden * leave * (1 - squashed**2)
             d_gates = np.concatenate(
@@ -155,7 +161,8 @@ class LstmPolicy:
             )
             found["recurrent"] += step.joined.T @ d_gates
             found["recurrent_bias"] += d_gates.sum(axis=0)
-            d_seen, d_hidden = np.split(d_gates @ own["recurrent"].T, 2, axis=1)
+            d_joined = d_gates @ own["recurrent"].T
+            d_seen, d_hidden = d_joined[:, : self.units], d_joined[:, self.units :]
             d_cell = d_cell * keep
             if index:
                 np.add.at(

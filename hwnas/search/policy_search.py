@@ -10,9 +10,14 @@ from hwnas.errors import RequestError
 from hwnas.search.adam import Adam, Parameters
 from hwnas.search.constraint import Floats, Genotype, LatencyConstraint, genes, rows
 from hwnas.search.reward import Reward
-from hwnas.search.strategy import ROUNDS, Proposer
+from hwnas.search.strategy import Proposer
 from hwnas.spaces.space import Genotypes, SearchSpace
 
+DRAWS = 4
+"""Drawn at a time for each that is asked for, so that a policy is moved once for many that are
+over the limit, and not further by these than by what is judged."""
+DRAWN = 10
+"""Rounds of drawing after which a policy that proposes nothing new is helped."""
 UNKNOWN = math.inf
 """Stands for the accuracy of what is not judged."""
 
@@ -50,7 +55,7 @@ class PolicySearch(Proposer):
     accuracy is told; what was judged before by the accuracy that is known (no training is
     repeated); and what is over the limit at once, without an accuracy, by
     :class:`hwnas.search.reward.Reward`. A policy that keeps drawing what it knows meets
-    no advantage any more, and the entropy bonus spreads it again. After ``ROUNDS`` rounds
+    no advantage any more, and the entropy bonus spreads it again. After :data:`DRAWN` rounds
     what it drew last is repaired to be feasible, and then random architectures fill up.
 
     What others proposed is learned from as if the policy had drawn it.
@@ -99,10 +104,10 @@ class PolicySearch(Proposer):
         """Up to ``count`` feasible genotypes that are new, drawn from the policy."""
         found: list[Genotype] = []
         drawn = np.zeros((0, self.space.length), np.int64)
-        for _ in range(ROUNDS):
+        for _ in range(DRAWN):
             if len(found) >= count:
                 return found
-            drawn = self.policy.sample(self.rng, count - len(found))
+            drawn = self.policy.sample(self.rng, DRAWS * (count - len(found)))
             self.fresh(drawn[self.space.allowed(drawn)], count, found)
             self._learn(drawn)
         repaired = [self.constraint.repair(self.space, genes(row)) for row in drawn]
@@ -122,7 +127,7 @@ class PolicySearch(Proposer):
         """One step by those of the genotypes of which something is known."""
         excess = self.constraint.upper_ms(genotypes) / self.constraint.limit_ms
         excess = np.where(self.space.allowed(genotypes), excess, math.inf)
-        values = np.array([self.told.get(genes(row), UNKNOWN) for row in genotypes])
+        values = np.array([self.told.get(tuple(row), UNKNOWN) for row in genotypes.tolist()])
         learned = (values != UNKNOWN) | (excess > 1)
         if not learned.any():
             return

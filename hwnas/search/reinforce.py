@@ -41,9 +41,8 @@ class CategoricalPolicy:
         active = self.space.active(genotypes)
         logs = np.log(np.where(p > 0, p, 1.0))
         spread = -p * (logs - (p * logs).sum(axis=1, keepdims=True))
-        chosen = np.zeros((len(genotypes), *p.shape))
-        np.put_along_axis(chosen, genotypes[:, :, None], 1.0, axis=2)
-        score = np.einsum("n,nc,ncv->cv", weights, active, chosen - p)
+        chosen = genotypes[:, :, None] == np.arange(p.shape[1])
+        score = ((weights[:, None] * active)[:, :, None] * (chosen - p)).sum(axis=0)
         return {"logits": score + entropy * active.sum(axis=0)[:, None] * spread}
 
 
@@ -80,7 +79,7 @@ class Reinforce(PolicySearch):
         rate: float = 0.1,
         decay: float = 0.9,
         entropy: float = 0.1,
-        exponent: float = 1.0,
+        exponent: float = 0.07,
     ) -> None:
         super().__init__(
             space,
