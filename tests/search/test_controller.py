@@ -161,7 +161,7 @@ def test_it_learns_what_goes_together():
     assert (drawn[:, 1:] == drawn[:, :-1]).mean() > 0.8
 
 
-def test_the_infeasible_region_is_left():
+def test_a_steep_reward_leaves_the_infeasible_region():
     space = table_space("slow", ["abcd"] * 6)
     constraint = LatencyConstraint(Steps(1.0), 7.0)
     strategy = Controller(space, constraint, 0, exponent=1.0)

@@ -144,7 +144,7 @@ def test_it_converges_to_the_best_arms():
     assert max(strategy.told.values()) == 8
 
 
-def test_the_infeasible_region_is_left():
+def test_a_steep_reward_leaves_the_infeasible_region():
     space = table_space("slow", ["abcd"] * 6)
     # Accuracies tell nothing: only the limit can move the policy.
     constraint = LatencyConstraint(Steps([1.0] * 6), 7.0)

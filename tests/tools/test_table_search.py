@@ -57,3 +57,19 @@ def test_every_strategy_is_searched_with_every_limit():
     cells = table_search.cells(list(table_search.STRATEGIES))
     assert len(cells) == len(set(cells)) == 20 * len(table_search.STRATEGIES)
     assert {"random", "reinforce", "controller", "model"} <= set(table_search.STRATEGIES)
+
+
+def test_strategies_are_compared_table_by_table():
+    rows = [
+        {**Cell(data, "", 0, name)._asdict(), "regret_mean": regret, "std": 0.5, "seeds": 25}
+        for data, name, regret in (
+            ("CIFAR-100", "local", 0.2),
+            ("CIFAR-100", "random", 1.0),
+            ("ImageNet16-120", "local", 0.6),
+            ("ImageNet16-120", "random", 0.5),
+        )
+    ]
+    own = table_search.compared(rows, "local", "random")
+    assert own["difference"] == pytest.approx(-0.35)
+    assert own["standard_error"] == pytest.approx(0.1)
+    assert (own["first_is_better"], own["of"]) == (1, 2)

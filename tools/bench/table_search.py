@@ -42,6 +42,11 @@ FEWER = {"reinforce": 20, "model": 10, "controller": 10}
 MARKS = (25, 50, 100, 150)
 GOAL = 0.3
 """Mean regret that the best strategy is to stay below, points."""
+PAIRS = [
+    *((name, "random") for name in ("evolution", "ofa", "reinforce", "controller")),
+    *((name, other) for name in ("reinforce", "controller") for other in ("evolution", "ofa")),
+]
+"""What the course notes' claim is about."""
 # What raises and lowers resolution does not exist in cells.
 STRATEGIES = tuple(name for name in DISCRETE if name != "compound")
 
@@ -147,6 +152,24 @@ def overall(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda item: item[1]["regret_mean"]))
 
 
+def compared(rows: list[dict[str, Any]], first: str, second: str) -> dict[str, Any]:
+    """Mean regret of one strategy minus another's, and its standard error over the seeds."""
+    one, two = (
+        {cell_of(item)._replace(strategy=""): item for item in rows if item["strategy"] == name}
+        for name in (first, second)
+    )
+    less = [one[key]["regret_mean"] - two[key]["regret_mean"] for key in one]
+    variance = sum(own[key]["std"] ** 2 / own[key]["seeds"] for own in (one, two) for key in one)
+    return {
+        "first": first,
+        "second": second,
+        "difference": round(float(np.mean(less)), 4),
+        "standard_error": round(float(np.sqrt(variance)) / len(less), 4),
+        "first_is_better": sum(item < 0 for item in less),
+        "of": len(less),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -157,7 +180,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/figures/table_search.json"))
     parser.add_argument("--partial", type=Path, default=Path("runs/table_search.jsonl"))
     given = parser.parse_args()
-    wanted = cells(given.strategies.split(","))
+    names = given.strategies.split(",")
+    wanted = cells(names)
     make_folder(given.partial.parent)
     found = kept(given.partial)
     left = [cell for cell in wanted if cell not in found]
@@ -182,6 +206,7 @@ def main() -> None:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "overall": overall(rows),
+        "compared": [compared(rows, *pair) for pair in PAIRS if {*pair} <= {*names}],
         "rows": rows,
     }
     write_text(given.out, json.dumps(document, indent=1) + "\n")
