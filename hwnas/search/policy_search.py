@@ -50,11 +50,12 @@ class Policy(Protocol):
 class PolicySearch(Proposer):
     """REINFORCE (Williams, 1992) over architectures, under the limit.
 
-    The policy is asked until enough of what it draws is feasible and new. All that it draws
-    teaches it, so that it is not trained on a selection of its own doing: what is new when its
-    accuracy is told; what was judged before by the accuracy that is known (no training is
-    repeated); and what is over the limit at once, without an accuracy, by
-    :class:`hwnas.search.reward.Reward`. A policy that keeps drawing what it knows meets
+    The policy is asked until enough of what it draws is feasible and new. Draws that are
+    not proposed teach it as well, since a policy that is trained only on what it never
+    tried before is trained on a selection: what was judged before by the accuracy that is known
+    (no training is repeated), and what is over the limit at once, without an accuracy, by
+    :class:`hwnas.search.reward.Reward`. What is new teaches when its accuracy is told; what is new
+    beyond the number that was asked for is dropped. A policy that keeps drawing what it knows meets
     no advantage any more, and the entropy bonus spreads it again. After :data:`DRAWN` rounds
     what it drew last is repaired to be feasible, and then random architectures fill up.
 
