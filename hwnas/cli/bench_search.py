@@ -200,6 +200,7 @@ def searched(
     budget: int,
     seeds: int,
     bar: Bar | None = None,
+    marks: tuple[int, ...] = MARKS,
 ) -> dict[str, Any]:
     """Every strategy with every seed on a table.
 
@@ -213,6 +214,7 @@ def searched(
         budget: Queries of a search.
         seeds: Searches per strategy.
         bar: Told about progress.
+        marks: Numbers of queries at which regrets are told; the budget always is.
 
     Raises:
         InfeasibleLimitError: Nothing in the table keeps the limit.
@@ -247,7 +249,7 @@ def searched(
                 break
             runs.append(run_on_table(strategy, table, budget))
         if runs:
-            found[name] = _summary(runs, optimum, budget)
+            found[name] = _summary(runs, optimum, budget, marks)
     for name, why in left_out.items():
         note(f"warning: '{name}' is left out: {why}")
     if not found:
@@ -255,7 +257,9 @@ def searched(
     return {"optimum": optimum, "feasible": int(within.sum()), "strategies": found}
 
 
-def _summary(runs: list[Any], optimum: float, budget: int) -> dict[str, Any]:
+def _summary(
+    runs: list[Any], optimum: float, budget: int, marks: tuple[int, ...]
+) -> dict[str, Any]:
     """Means over seeds of what was picked at the end, and regrets on the way."""
     import numpy as np
 
@@ -268,7 +272,7 @@ def _summary(runs: list[Any], optimum: float, budget: int) -> dict[str, Any]:
     regrets = optimum - last
     drawn = np.random.default_rng(0).integers(len(runs), size=(RESAMPLES, len(runs)))
     low, high = np.nanquantile(np.nanmean(regrets[drawn], axis=1), (0.025, 0.975))
-    marks = sorted({*(mark for mark in MARKS if mark < budget), budget})
+    told_at = sorted({*(mark for mark in marks if mark < budget), budget})
     return {
         "mean": _round(np.nanmean(last)),
         "std": _round(np.nanstd(last)),
@@ -279,7 +283,7 @@ def _summary(runs: list[Any], optimum: float, budget: int) -> dict[str, Any]:
         "hits_optimum": int((regrets <= 1e-12).sum()),
         "queries_mean": _round(np.mean([run.queries for run in runs])),
         "regret_at": {
-            str(mark): _round(np.nanmean(optimum - curves[:, mark - 1])) for mark in marks
+            str(mark): _round(np.nanmean(optimum - curves[:, mark - 1])) for mark in told_at
         },
     }
 

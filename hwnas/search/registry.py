@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from hwnas.search.compound import CompoundScaling
 from hwnas.search.constraint import LatencyConstraint
+from hwnas.search.controller import Controller
 from hwnas.search.evolution import Evolution
 from hwnas.search.grid import GridSearch
 from hwnas.search.local_search import LocalSearch
 from hwnas.search.model_based import ModelBased
 from hwnas.search.nsga2 import Nsga2
 from hwnas.search.ofa_evolution import OfaEvolution
+from hwnas.search.reinforce import Reinforce
 from hwnas.search.strategy import RandomSearch, Strategy, check_strategy
 from hwnas.spaces.space import SearchSpace
 
@@ -19,6 +21,7 @@ DISCRETE: dict[str, Discrete] = {
     own.name: own
     for own in (
         CompoundScaling,
+        Controller,
         Evolution,
         GridSearch,
         LocalSearch,
@@ -26,6 +29,7 @@ DISCRETE: dict[str, Discrete] = {
         Nsga2,
         OfaEvolution,
         RandomSearch,
+        Reinforce,
     )
 }
 """Strategies that propose genotypes and are told their accuracy, and need no more."""

@@ -11,6 +11,7 @@ from hwnas.spaces.space import Genotypes, SearchSpace
 
 STRATEGIES = (
     "compound",
+    "controller",
     "evolution",
     "gradient",
     "grid",
@@ -19,6 +20,7 @@ STRATEGIES = (
     "nsga2",
     "ofa",
     "random",
+    "reinforce",
 )
 ROUNDS = 30
 
