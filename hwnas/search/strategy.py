@@ -11,7 +11,10 @@ from hwnas.spaces.space import Genotypes, SearchSpace
 
 STRATEGIES = (
     "compound",
+    "darts",
+    "darts2",
     "evolution",
+    "gdas",
     "gradient",
     "grid",
     "local",
