@@ -10,8 +10,7 @@ activations, gradients, and the workspaces that kernels take. malloc is told to 
 so that what is freed is given back and cannot hide in its arenas. torch's profiler sees tensors
 only, not oneDNN's workspaces, so the resident memory is what is trusted.
 
-``step`` is the larger of the strategy's weight step and its step of the probabilities, one after
-the other in one process. Paths are the worst case: the largest network for the weights and for
+A step is the weights' and then the probabilities', so that the larger of the two counts. Paths are the worst case: the largest network for the weights and for
 the gates, every gene compared with another value. ``over_single`` divides by the training step of
 the largest network on its own at the same batch.
 """
@@ -137,7 +136,7 @@ def child(name: str, kind: str, batch: int) -> None:
     print(json.dumps({"bytes": grown_bytes(lambda: step(batch))}))
 
 
-def measured(name: str, kind: str, batch: int) -> list[float]:
+def measured(name: str, kind: str, batch: int) -> list[int]:
     """Peaks of fresh processes, MiB."""
     found = []
     for _ in range(REPEATS):
@@ -154,36 +153,40 @@ def measured(name: str, kind: str, batch: int) -> list[float]:
             text=True,
             check=True,
         )
-        found.append(json.loads(done.stdout)["bytes"] / 2**20)
-        print(f"{name} {kind}: {found[-1]:.0f} MiB", file=sys.stderr)
+        found.append(round(json.loads(done.stdout)["bytes"] / 2**20))
+        print(f"{name} {kind}: {found[-1]} MiB", file=sys.stderr)
     return found
 
 
-def main() -> None:
-    result = {
+def summary(peaks: dict[str, list[int]], batch: int) -> dict:
+    """The figures of one space, from the peaks of each kind of step, MiB."""
+    single = median(peaks["single"])
+    return {
+        "batch": batch,
+        "steps": {
+            kind: {"peaks_mib": own, "over_single": round(median(own) / single, 3)}
+            for kind, own in peaks.items()
+        },
+        "goal_met": median(peaks["gradient"]) <= GOAL * single,
+    }
+
+
+def document(spaces: dict[str, dict]) -> dict:
+    """What is printed."""
+    return {
         "measured": "peak resident memory of one step over the resident memory before it, MiB, "
         "each in a fresh process, 1 thread",
         "goal": f"gradient (ProxylessNAS) at most {GOAL} x single, the largest network alone",
-        "repeats": REPEATS,
-        "spaces": {},
+        "spaces": spaces,
     }
-    for name, batch in CASES.items():
-        peaks = {kind: measured(name, kind, batch) for kind in STEPS}
-        single = median(peaks["single"])
-        result["spaces"][name] = {
-            "batch": batch,
-            "steps": {
-                kind: {
-                    "peak_mib": round(median(own), 1),
-                    "lowest_mib": round(min(own), 1),
-                    "highest_mib": round(max(own), 1),
-                    "over_single": round(median(own) / single, 3),
-                }
-                for kind, own in peaks.items()
-            },
-            "goal_met": median(peaks["gradient"]) <= GOAL * single,
-        }
-    print(json.dumps(result, indent=1))
+
+
+def main() -> None:
+    spaces = {
+        name: summary({kind: measured(name, kind, batch) for kind in STEPS}, batch)
+        for name, batch in CASES.items()
+    }
+    print(json.dumps(document(spaces), indent=1))
 
 
 if __name__ == "__main__":
