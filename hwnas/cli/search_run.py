@@ -12,12 +12,12 @@ import numpy as np
 from hwnas.cli.closed_loop import ClosedLoop, held_devices
 from hwnas.cli.common import Bar, progress, say, target_of
 from hwnas.cli.deploy import Candidate, Deployer, measured_models
+from hwnas.cli.gradient_rules import check_gradient, gradient_rule
 from hwnas.cli.references import priced, reference_candidates
 from hwnas.cli.run_parts import TrainingLimits, data_for
 from hwnas.errors import DivergedError, InterruptedWork, RequestError
 from hwnas.estimators import (
     TRAINED,
-    PathTrainer,
     ScratchEstimator,
     Setting,
     estimator,
@@ -87,6 +87,7 @@ class SearchRun:
         for name in request.strategies:
             check_strategy(name)
         self.space: SearchSpace = space(request.space)
+        check_gradient(request.strategies, self.space)
         self.devices = held_devices(
             self.space,
             (request.device, request.limit_ms),
@@ -278,17 +279,16 @@ class SearchRun:
         def on_step(step: int, steps: int, info: dict[str, float]) -> None:
             bar.update(
                 RELAXATION_SHARE * step / steps,
-                f"gradient search: step {step}/{steps}, λ {info['multiplier']:.2f}",
+                f"{name} search: step {step}/{steps}, λ {info['multiplier']:.2f}",
             )
 
-        model = PathTrainer(self.space, self.data, total_steps=GRADIENT_STEPS, seed=seed)
         return GradientSearch(
             self.space,
             self.constraint,
             seed,
-            model=model,
+            rule=gradient_rule(name, self.space, self.data, steps=GRADIENT_STEPS, seed=seed),
             steps=GRADIENT_STEPS,
-            folder=self.request.folder / "gradient",
+            folder=self.request.folder / name,
             budget_s=None if budget_s is None else RELAXATION_SHARE * budget_s,
             on_step=on_step,
         )

@@ -5,6 +5,7 @@ from hwnas.estimators.encoding import Sample
 from hwnas.estimators.hypernet import HypernetEstimator, HypernetInitEstimator
 from hwnas.estimators.inherit import InheritEstimator
 from hwnas.estimators.learned import LearnedEstimator, LearnedPredictor
+from hwnas.estimators.mixtures import MixtureTrainer, require_mixable
 from hwnas.estimators.paths import PathTrainer
 from hwnas.estimators.ranking import RankStatistics, rank_statistics
 from hwnas.estimators.registry import ESTIMATORS, TRAINED, Setting, estimator
@@ -25,6 +26,7 @@ __all__ = [
     "InheritEstimator",
     "LearnedEstimator",
     "LearnedPredictor",
+    "MixtureTrainer",
     "PathTrainer",
     "RankStatistics",
     "Sample",
@@ -36,5 +38,6 @@ __all__ = [
     "mean_rank",
     "rank_statistics",
     "read_trials",
+    "require_mixable",
     "scoreboard",
 ]

@@ -1,7 +1,7 @@
 """Shared weights that are trained along sampled paths: what a gradient search moves through."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -87,11 +87,15 @@ class PathTrainer:
         Raises:
             DivergedError: The loss is not finite.
         """
+        return self._descend(genotype, lambda images: self.network(images, genotype))
+
+    def _descend(self, genotype: Sequence[int], logits: Callable[[Tensor], Tensor]) -> float:
+        """One step of the weights through any function of the images."""
         progress = min(1.0, self._step / self.total_steps)
         for group in self._optimiser.param_groups:
             group["lr"] = 0.5 * self.learning_rate * (1 + math.cos(math.pi * progress)) + 1e-4
         images, labels = self._batch(0, genotype)
-        loss = functional.cross_entropy(self.network(images, genotype), labels)
+        loss = functional.cross_entropy(logits(images), labels)
         value = float(loss.item())
         if not math.isfinite(value):
             raise DivergedError(f"the shared weights diverged in step {self._step + 1}")

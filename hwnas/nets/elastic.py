@@ -173,9 +173,22 @@ class ElasticNetwork(nn.Module):
         """
         slot = self.space.slots[index]
         placed = self.space.slot_block(slot, [genotype[choice] for choice in slot.choices])
+        return self.run_block(index, placed, image)
+
+    def run_block(self, index: int, placed: PlacedBlock | None, image: Tensor) -> Tensor:
+        """The output of one block of a slot with the slot's weights.
+
+        Args:
+            index: Position of the slot.
+            placed: A block that the slot can hold; ``None`` gives the input.
+            image: The output of the slot before, ``(N, C, H, W)``.
+
+        Raises:
+            SpecError: The block takes another shape than it receives.
+        """
         if placed is None:
             return image
-        graph = placed.graph
+        slot, graph = self.space.slots[index], placed.graph
         if tuple(image.shape[1:]) != placed.input_shape:
             raise SpecError(
                 f"slot '{slot.name}' of space '{self.space.name}' takes {placed.input_shape}, but "

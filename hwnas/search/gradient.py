@@ -9,7 +9,8 @@ import numpy as np
 
 from hwnas.search.checkpoint import Checkpoint
 from hwnas.search.constraint import Floats, Genotype, LatencyConstraint, genes, rows
-from hwnas.search.relaxation import Info, PathModel, Relaxation
+from hwnas.search.relaxation import Info, Relaxation
+from hwnas.search.rule import Rule
 from hwnas.spaces.space import Genotypes, SearchSpace
 
 DRAWN = 4000
@@ -30,10 +31,12 @@ class GradientSearch:
     Args:
         space: Where to search.
         constraint: The limit.
-        seed: Seed of everything random here; the model has its own.
-        model: The shared weights.
+        seed: Seed of everything random here; the shared weights have their own.
+        rule: Holds the shared weights, moves the probabilities, names the strategy:
+            ``BinaryGates`` (ProxylessNAS), ``GumbelSoftmax`` (GDAS) or
+            ``ContinuousRelaxation`` (DARTS).
         steps: Steps in all, warm-up included.
-        warmup: Share of the steps in which only weights train, on uniform paths.
+        warmup: Share of the steps in which only weights train, all values alike.
         rate: Learning rate of the logits.
         folder: Where checkpoints go, if anywhere.
         budget_s: Seconds after which the relaxation stops where it is.
@@ -42,15 +45,13 @@ class GradientSearch:
         clock: Seconds.
     """
 
-    name = "gradient"
-
     def __init__(
         self,
         space: SearchSpace,
         constraint: LatencyConstraint,
         seed: int,
         *,
-        model: PathModel,
+        rule: Rule,
         steps: int = 300,
         warmup: float = 0.35,
         rate: float = 0.1,
@@ -61,7 +62,8 @@ class GradientSearch:
     ) -> None:
         self.space = space
         self.constraint = constraint
-        self.relaxation = Relaxation(space, constraint, seed, model=model, steps=steps, rate=rate)
+        self.name = rule.name
+        self.relaxation = Relaxation(space, constraint, seed, rule=rule, steps=steps, rate=rate)
         self.warmup = warmup
         self.budget_s = budget_s
         self.rng = np.random.default_rng((seed, 1))
@@ -73,6 +75,7 @@ class GradientSearch:
         # The margin is not part of it: what measuring finds may widen it later.
         described = space.describe()
         identity = {
+            "strategy": rule.name,
             "space": described.pop("name"),
             **described,
             "limit_ms": constraint.limit_ms,
@@ -102,7 +105,9 @@ class GradientSearch:
                 if self.budget_s is not None and own.step and self.spent_s > self.budget_s:
                     break
                 whole = False
-                info = own.advance(warm=self._share() < self.warmup)
+                share = self._share()
+                moved = max(0.0, share - self.warmup) / max(1.0 - self.warmup, 1e-9)
+                info = own.advance(warm=share < self.warmup, progress=min(1.0, moved))
                 whole = True
                 self._on_step(own.step, own.steps, info)
                 if self._clock() - saved > CHECKPOINT_S:

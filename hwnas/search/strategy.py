@@ -12,7 +12,10 @@ from hwnas.spaces.space import Genotypes, SearchSpace
 STRATEGIES = (
     "compound",
     "controller",
+    "darts",
+    "darts2",
     "evolution",
+    "gdas",
     "gradient",
     "grid",
     "local",

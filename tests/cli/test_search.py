@@ -77,6 +77,22 @@ def test_the_main_job_from_search_to_bundle(hwnas, fitted, tmp_path):
     assert hwnas("export", run, "--out", out).code == 2
 
 
+def test_the_other_gradient_strategies_keep_the_limit_too(hwnas, fitted, tmp_path):
+    limit, run = 0.7 * fitted["median"], tmp_path / "run"
+    done = hwnas(
+        *words(run, limit, "--strategy", "gdas,darts,darts2", "--budget", "9s"),
+        *("--trials", 1, "--json"),
+    )
+    assert done.code == 0, done.err
+    assert done.json["best"]["measured_ms"] <= limit
+    for name in ("gdas", "darts", "darts2"):
+        assert (run / name / "relaxation.json").exists()
+    events = map(json.loads, (run / "journal.jsonl").read_text().splitlines())
+    trials = [event["trial"] for event in events if "trial" in event]
+    assert {trial["strategy"] for trial in trials} <= {"gdas", "darts", "darts2"}
+    assert all(trial["high_ms"] <= limit for trial in trials)
+
+
 def test_a_search_that_was_interrupted_goes_on(hwnas, fitted, tmp_path, monkeypatch):
     from hwnas.estimators import ScratchEstimator
 

@@ -3,6 +3,7 @@ import pytest
 
 from hwnas.search import LatencyConstraint
 from hwnas.search.gradient import GradientSearch
+from hwnas.search.proxyless import BinaryGates
 from hwnas.spaces import space
 
 
@@ -85,10 +86,10 @@ class FakeModel:
 def search():
     """A gradient search under a limit, with a model of its own."""
 
-    def make(predictor, limit, *, model=None, seed=0, **options):
+    def make(predictor, limit, *, model=None, rule=BinaryGates, seed=0, **options):
         constraint = LatencyConstraint(predictor, limit)
         own = predictor.space
-        return GradientSearch(own, constraint, seed, model=model or FakeModel(own), **options)
+        return GradientSearch(own, constraint, seed, rule=rule(model or FakeModel(own)), **options)
 
     return make
 
@@ -194,3 +195,39 @@ def cell_predictor():
             return self.predict_ms(genotypes), self.predict_ms(genotypes)
 
     return Cells()
+
+
+class FakeMixture(FakeModel):
+    """The same, with shares: the loss is the mean over the genes of their shares' losses."""
+
+    def mixed_weight_step(self, genotype, shares):
+        self.steps += 1
+        return self.mixed_loss(genotype, shares)
+
+    def mixed_loss(self, genotype, shares):
+        return float(
+            np.mean(
+                [
+                    own[value] if gene in self.global_genes else own @ share
+                    for gene, (own, value, share) in enumerate(
+                        zip(self.losses, genotype, shares, strict=True)
+                    )
+                ]
+            )
+        )
+
+    def mixed_gate_step(self, genotype, shares):
+        slopes = [
+            np.where(share > 0, own / len(shares), 0.0)
+            for own, share in zip(self.losses, shares, strict=True)
+        ]
+        return self.mixed_loss(genotype, shares), slopes
+
+    def unrolled_gate_step(self, genotype, shares):
+        return self.mixed_gate_step(genotype, shares)
+
+
+@pytest.fixture
+def mixture_model():
+    """The class of models with known losses that can be mixed."""
+    return FakeMixture

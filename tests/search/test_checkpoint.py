@@ -10,6 +10,7 @@ import pytest
 from hwnas.errors import RequestError, StorageError
 from hwnas.search import LatencyConstraint
 from hwnas.search.gradient import GradientSearch
+from hwnas.search.proxyless import BinaryGates
 
 STEPS = 120
 
@@ -103,9 +104,9 @@ def test_another_quantile_is_refused_but_a_wider_margin_is_not(
 
     def other(quantile):
         constraint = LatencyConstraint(predictor, 0.3, quantile)
-        model = path_model(predictor.space)
+        rule = BinaryGates(path_model(predictor.space))
         return constraint, GradientSearch(
-            predictor.space, constraint, 0, model=model, steps=20, folder=tmp_path
+            predictor.space, constraint, 0, rule=rule, steps=20, folder=tmp_path
         )
 
     with pytest.raises(RequestError, match=r"quantile is 0.9 there and 0.8 here"):

@@ -5,6 +5,7 @@ import pytest
 
 from hwnas.search import LatencyConstraint, RandomSearch
 from hwnas.search.gradient import GradientSearch
+from hwnas.search.proxyless import BinaryGates
 from hwnas.spaces import space
 
 
@@ -12,7 +13,9 @@ def finalists(classes, own, limit_ms, seed, loss_unit=1.0, time_unit=1.0):
     predictor_of, paths_of = classes
     constraint = LatencyConstraint(predictor_of(own, time_unit), limit_ms * time_unit)
     model = paths_of(own, loss_unit)
-    asked = np.array(GradientSearch(own, constraint, seed, model=model, steps=300).ask(4))
+    asked = np.array(
+        GradientSearch(own, constraint, seed, rule=BinaryGates(model), steps=300).ask(4)
+    )
     assert constraint.feasible(asked).all()
     return asked, constraint, model
 

@@ -1,34 +1,14 @@
-import itertools
-
 import numpy as np
 import pytest
-import torch
 
 from hwnas.errors import DivergedError
-from hwnas.search.relaxation import PATIENCE, Relaxation, pair_weight
+from hwnas.search.proxyless import BinaryGates
+from hwnas.search.relaxation import PATIENCE, Relaxation
 
 
 def relaxation(constraint, predictor, model, steps=40):
-    return Relaxation(predictor.space, constraint, 0, model=model, steps=steps, rate=0.1)
-
-
-@pytest.mark.parametrize("values", [2, 3, 5])
-def test_the_compared_pairs_give_the_gradient_of_the_whole_softmax(values):
-    rng = np.random.default_rng(values)
-    p = rng.dirichlet(np.ones(values))
-    losses = rng.normal(size=values)
-    mean = np.zeros(values)
-    for i, j in itertools.permutations(range(values), 2):
-        # The path has i with p_i, and the other value is drawn from the rest.
-        probability = p[i] * p[j] / (1 - p[i])
-        step = (losses[i] - losses[j]) * pair_weight(torch.from_numpy(p), i, j)
-        mean[i] += probability * step
-        mean[j] -= probability * step
-    np.testing.assert_allclose(mean, p * (losses - p @ losses), atol=1e-12)
-
-
-def test_a_certain_value_is_moved_by_no_pair():
-    assert pair_weight(torch.tensor([1.0, 0.0, 0.0]), 0, 1) == 0
+    rule = BinaryGates(model)
+    return Relaxation(predictor.space, constraint, 0, rule=rule, steps=steps, rate=0.1)
 
 
 class Failing:

@@ -15,6 +15,7 @@ from hwnas.search import (
 )
 from hwnas.search.gradient import GradientSearch
 from hwnas.search.limits import CostLimit, DeviceLimit
+from hwnas.search.proxyless import BinaryGates
 from hwnas.search.registry import DISCRETE, FILTERED
 
 STRATEGIES = [own for name, own in DISCRETE.items() if name not in ("compound", "grid")]
@@ -106,12 +107,12 @@ def test_proposals_without_a_score_are_judged_last(tmp_path, predictor, constrai
 class Gradient(GradientSearch):
     """With a model whose losses are known, and checkpoints beside the journal if wanted."""
 
+    name = BinaryGates.name
     folder = None
 
     def __init__(self, space, constraint, seed):
-        super().__init__(
-            space, constraint, seed, model=self.model(space), steps=60, folder=self.folder
-        )
+        rule = BinaryGates(self.model(space))
+        super().__init__(space, constraint, seed, rule=rule, steps=60, folder=self.folder)
 
 
 @pytest.mark.parametrize("checkpoints", [False, True])
