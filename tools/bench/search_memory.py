@@ -10,9 +10,10 @@ activations, gradients, and the workspaces that kernels take. malloc is told to 
 so that what is freed is given back and cannot hide in its arenas. torch's profiler sees tensors
 only, not oneDNN's workspaces, so the resident memory is what is trusted.
 
-A step is the weights' and then the probabilities', so that the larger of the two counts. Paths are the worst case: the largest network for the weights and for
-the gates, every gene compared with another value. ``over_single`` divides by the training step of
-the largest network on its own at the same batch.
+A step is the weights' and then the probabilities', so that the larger of the two counts. Paths are
+the worst case: the largest network for the weights and for the gates, every gene compared with
+another value. ``over_single`` divides by the training step of the largest network on its own at
+the same batch.
 """
 
 import json
