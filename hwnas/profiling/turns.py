@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -185,15 +186,16 @@ class Turns:
         self, records: Records, counts: Mapping[str, int], *, general: bool
     ) -> Turn | None:
         done = {key for key, count in counts.items() if count > 0}
-        chosen: list[Part] = []
         ordered = self._order.ordered(records, done) if self._part_keys - done else []
-        for key in self._plan.with_general(ordered, done) if general or not ordered else ordered:
-            part = self._plan.part(key)
-            # A kernel that cannot stand alone has no model.
-            chosen += [] if part is None else [part]
-            if len(chosen) == self._shares.batch_parts:
-                break
+        chosen = [] if general else self._standing(ordered)
+        # What is left of the space may be kernels that cannot stand alone, which have no model.
+        chosen = chosen or self._standing(self._plan.with_general(ordered, done))
         return self._part_turn(chosen, counts, 0)
+
+    def _standing(self, keys: Iterable[str]) -> list[Part]:
+        """The first parts with a model, as many as one visit holds."""
+        parts = (part for key in keys if (part := self._plan.part(key)) is not None)
+        return list(islice(parts, self._shares.batch_parts))
 
     def _second_visit(self, records: Records, counts: Mapping[str, int]) -> Turn | None:
         once = sorted(

@@ -163,3 +163,14 @@ def test_general_kernels_wait_for_the_space_unless_they_are_due(bags):
     seen = [observed(key, "s0000") for key in plan.ordered(set())]
     left = turns.next(Records(seen), general=False)
     assert {part.key for part in left.parts} & set(plan.general)
+
+
+def test_general_kernels_come_where_what_is_left_of_the_space_cannot_stand_alone(bags, monkeypatch):
+    plan = PartPlan(bags, 0, general=40)
+    own = plan.ordered(set())
+    monkeypatch.setattr(
+        plan, "part", lambda key: None if key == own[-1] else PartPlan.part(plan, key)
+    )
+    seen = [observed(key, "s0000") for key in own[:-1]]
+    turn = Turns(bags.space, [], plan, 0, Shares(batch_parts=30)).next(Records(seen), general=False)
+    assert {part.key for part in turn.parts} & set(plan.general)

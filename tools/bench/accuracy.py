@@ -5,8 +5,9 @@ python tools/bench/accuracy.py DEVICE... > docs/figures/accuracy.json
 For every space of every profile: networks that were judged from the start, with the residual
 fitted on at most MOST others of each space; the same over SPLITS random splits, with the share of
 the left-out networks within the intervals; kernels left out of the kernel model, by family and
-price. For profiles with several spaces also each space left out: neither its networks nor
-parts that only it has are fitted on; kernels of all kinds that were drawn at random are.
+price. For profiles with several spaces and general kernels also each space left out: neither
+its networks nor parts that only it has are fitted on; kernels of all kinds that were drawn at
+random are.
 Baselines are fitted on the same networks.
 """
 
@@ -30,8 +31,10 @@ from hwnas.profiling.general import general_kernels
 MOST = 40
 SPLITS = 20
 FOLDS = 5
-GENERAL = 912
+GENERAL = 2400
 """General kernels of profiles with several spaces, at most."""
+FEWEST_GENERAL = 100
+"""A profile with fewer has those of an older sequence, which cannot be told from its families'."""
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 PRICES_MS = (0.0, 0.005, 0.02, 0.1, float("inf"))
 
@@ -126,15 +129,13 @@ def kernels(table: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def without(space: str, records: Records, bags: ProfiledBags) -> dict[str, Any]:
+def without(space: str, general: set[str], records: Records, bags: ProfiledBags) -> dict[str, Any]:
     """Accuracy on a space of which nothing was fitted on that others do not share."""
     others = {key for item in bags.networks if item.space != space for key in item.blocks}
     shared = {kernel.key for key in others for kernel in bags.block_kernels[key]}
     # Kernels of all kinds that were drawn, but for those that by chance are the family's.
     theirs = {key for item in bags.networks if item.space == space for key in item.blocks}
-    shared |= {kernel.key for kernel in general_kernels(GENERAL, 0)} - {
-        kernel.key for key in theirs for kernel in bags.block_kernels[key]
-    }
+    shared |= general - {kernel.key for key in theirs for kernel in bags.block_kernels[key]}
     own = [
         item
         for item in records.observations
@@ -204,8 +205,11 @@ def main() -> None:
                 json.dumps(rows["spaces"][space]["random_splits"]["hwnas"]),
                 file=sys.stderr,
             )
-        if len(spaces) > 1:
-            rows["left_out"] = {space: without(space, records, bags) for space in spaces}
+        general = {kernel.key for kernel in general_kernels(GENERAL, 0)}
+        general &= {item.key.removeprefix("kernel:") for item in records.observations}
+        if len(spaces) > 1 and len(general) >= FEWEST_GENERAL:
+            rows["general_kernels"] = len(general)
+            rows["left_out"] = {space: without(space, general, records, bags) for space in spaces}
         found[name] = rows
     print(json.dumps(found, indent=1))
 
