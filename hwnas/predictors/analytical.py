@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwnas.kernels import Kernel
-from hwnas.predictors.features import is_broadcast
+from hwnas.predictors.features import is_broadcast, window_axes
 
 Floats = NDArray[np.float64]
 
@@ -19,6 +19,10 @@ the channels of a group."""
 
 PRIOR = 4.0
 """Kernels that the rates of the wider kind count for beside those of a kind itself."""
+
+VARIES, FIXED = 4.0, 1e3
+"""A term tells something of a kind whose kernels have it by this factor more or less; else its
+rate is that of the wider kind, which counts for so many kernels."""
 
 ROUNDS, NEAR = 6, 0.1
 """Rounds of reweighting, and the relative error up to which kernels weigh the same."""
@@ -35,11 +39,15 @@ def kernel_terms(kernel: Kernel) -> list[float]:
         channels = weight[1]
         # A point of the output reads a patch of every group.
         patches = math.prod(kernel.outputs[0][2:]) * kernel.groups * math.prod(weight[1:])
+    weights, inputs = kernel.weight_elements, kernel.input_elements
+    if kernel.family == "elementwise":
+        # An operand is read alike whether the model or the caller gives it.
+        weights, inputs = 0, inputs + weights
     return [
         1.0,
         float(kernel.macs),
-        float(kernel.weight_elements),
-        float(kernel.input_elements),
+        float(weights),
+        float(inputs),
         float(kernel.output_elements),
         float(patches),
         float(kernel.groups),
@@ -50,9 +58,12 @@ def kernel_terms(kernel: Kernel) -> list[float]:
 def manner(kernel: Kernel) -> str:
     """What makes kernels of one operator run in different ways, besides their sizes.
 
-    Of grouped convolutions the largest of :data:`ALIGNED` that divides the channels of a group,
-    in and out, or 1; of operators on elements whether operands are spread over the others.
+    Of windows that do not move over images, along how many axes they move; of grouped
+    convolutions the largest of :data:`ALIGNED` that divides the channels of a group, in and out,
+    or 1; of operators on elements whether operands are spread over the others.
     """
+    if (axes := window_axes(kernel)) not in (0, 2):
+        return f"{axes}d"
     if kernel.family == "grouped":
         sizes = (kernel.weights[0][1], kernel.weights[0][0] // kernel.groups)
         return str(next((own for own in ALIGNED if all(size % own == 0 for size in sizes)), 1))
@@ -75,7 +86,8 @@ class AnalyticalCost:
     the sign constraint (Lawson and Hanson, 1974), reweighted towards absolute errors, so
     that a kernel of a kind that runs otherwise does not decide. A kind's rates are drawn to
     those of the wider kind (:func:`kinds`), as if that were ``PRIOR`` more kernels: few
-    kernels of a kind suffice, and a kind without any has the rates of the wider one. Prices
+    kernels of a kind suffice, and a kind without any has the rates of the wider one; so has one
+    whose kernels all have alike of a term (a bias of one element, say). Prices
     rise in every term, also beyond what was measured, which trees cannot do.
 
     Learned: ``rates_``, by kind, milliseconds per unit of each term, ``(terms,)``;
@@ -138,10 +150,15 @@ def _rates(terms: Floats, prices_ms: Floats, wider: Floats | None) -> Floats:
     scale = np.sqrt((relative**2).mean(axis=0))
     present = scale > 0
     found = np.zeros(terms.shape[1]) if wider is None else wider.copy()
-    prior = 0.01 if wider is None else PRIOR
+    prior = np.full(terms.shape[1], 0.01)
+    if wider is not None:
+        # What does not vary cannot be told from the kernel itself.
+        varies = terms.max(axis=0) >= VARIES * terms.min(axis=0)
+        varies[TERMS.index("kernel")] = True
+        prior = np.where(varies, PRIOR, FIXED)
     relative, scale = relative[:, present] / scale[present], scale[present]
-    pull = math.sqrt(prior) * np.eye(len(scale))
-    target = math.sqrt(prior) * found[present] * scale
+    pull = np.diag(np.sqrt(prior[present]))
+    target = pull @ (found[present] * scale)
     weight = np.ones(len(prices_ms))
     for _ in range(ROUNDS):
         rows = np.concatenate([relative * weight[:, None], pull])

@@ -45,8 +45,9 @@ def kernel_features(kernel: Kernel) -> list[float]:
     weight = kernel.weights[0] if kernel.weights else (1,)
     image = len(out) == 4
     channels_in, channels_out = _channels(data), _channels(out)
-    spatial = weight[2] if len(weight) == 4 else 1
-    pixels = out[2] * out[3] if image else 1
+    axes = window_axes(kernel)
+    spatial = weight[2] if len(weight) == 4 or (axes and len(weight) > 2) else 1
+    pixels = math.prod(out[2:]) if image or axes else 1
     # Of an empty image there is no stride; none is priced, but the features stay defined.
     stride = max(1, round(data[2] / max(1, out[2]))) if image and len(data) == 4 else 1
     return [
@@ -70,6 +71,8 @@ def kernel_features(kernel: Kernel) -> list[float]:
         float("HardSwish" in kernel.fused),
         float(FAMILIES.index(kernel.family)),
         float(sum(map(ord, kernel.op))),
+        float(axes),
+        float(np.log(max(1, data[0] if data else 1))),
         *_shape_features(kernel, channels_in, channels_out, pixels),
     ]
 
@@ -78,6 +81,12 @@ def is_broadcast(kernel: Kernel) -> bool:
     """Whether an operand has another shape than the output."""
     outputs = kernel.outputs[:1]
     return any(shape not in outputs for shape in (*kernel.inputs, *kernel.weights))
+
+
+def window_axes(kernel: Kernel) -> int:
+    """Along how many axes a kernel's window moves: 2 for images, 0 for kernels without one."""
+    shape = kernel.attribute("kernel_shape", ())
+    return len(shape) if isinstance(shape, tuple) else 0
 
 
 def _channels(shape: tuple[int, ...]) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from hwnas.kernels import Kernel
 from hwnas.predictors.analytical import AnalyticalCost
 from hwnas.predictors.boosting import BoostedTrees, Floats
-from hwnas.predictors.features import kernel_features, kernel_work
+from hwnas.predictors.features import kernel_features, kernel_work, window_axes
 
 FOLDS = 5
 LEAST_KERNELS = 30
@@ -188,7 +188,10 @@ def _cell(kernel: Kernel) -> str:
 def _kind(kernel: Kernel) -> str:
     """What must be alike for the trees to know a kernel."""
     element = f"{kernel.element_bytes} bytes" if kernel.op in COPIES else kernel.dtype
-    return f"{kernel.op}/{kernel.family}/{element}"
+    # Runtimes have other code for signals and volumes than for images.
+    axes = window_axes(kernel)
+    windows = f"/{axes}d" if axes not in (0, 2) else ""
+    return f"{kernel.op}/{kernel.family}/{element}{windows}"
 
 
 Rates = tuple[float, float, float]

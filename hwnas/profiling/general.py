@@ -14,6 +14,7 @@ from hwnas.kernels import Kernel
 from hwnas.kernels.kernel import Attribute, Shape
 from hwnas.profiling.kernel_draws import HEADS, Draw, kernel_of, window
 from hwnas.profiling.rare_kernels import RARE
+from hwnas.profiling.signal_draws import SIGNALS
 
 MOST_BLOCK = 16
 """Channels of the widest blocks that ONNX Runtime lays images out in."""
@@ -199,6 +200,10 @@ def _moved(draw: Draw) -> Kernel:
 RARE_EVERY = 5
 """Every so many kernels one is of a kind that is seldom seen."""
 
+SIGNAL_EVERY = 10
+"""Every so many kernels one is of networks for signals, which were drawn last: the others keep
+their order, so that what profiles have of them counts."""
+
 KINDS: Mapping[Callable[[Draw], Kernel], int] = {
     _pointwise: 18,
     _dense: 13,
@@ -222,15 +227,35 @@ def general_kernels(count: int, seed: int) -> list[Kernel]:
         count: How many.
         seed: Seed of the draws.
     """
+    of_signals = count // SIGNAL_EVERY
+    found = _images_and_tokens(count - of_signals, seed)
+    rng = np.random.default_rng([seed, 0x7369676E])
+    draw = Draw(rng)
+    signals = _distinct(lambda _: SIGNALS[int(rng.integers(len(SIGNALS)))](draw), of_signals)
+    for number, kernel in enumerate(signals):
+        found.insert(SIGNAL_EVERY * (number + 1) - 1, kernel)
+    return found
+
+
+def _images_and_tokens(count: int, seed: int) -> list[Kernel]:
+    """Kernels of networks for images and tokens, some of kinds that are seldom seen."""
     rng, rare = (np.random.default_rng([seed, number]) for number in (0x6B65726E, 0x72617265))
     draw, other, kinds = Draw(rng), Draw(rare), list(KINDS)
     shares = np.array(list(KINDS.values())) / sum(KINDS.values())
+
+    def drawn(position: int) -> Kernel:
+        if position % RARE_EVERY == RARE_EVERY - 1:
+            return RARE[int(rare.integers(len(RARE)))](other)
+        return kinds[int(rng.choice(len(kinds), p=shares))](draw)
+
+    return _distinct(drawn, count)
+
+
+def _distinct(drawn: Callable[[int], Kernel], count: int) -> list[Kernel]:
+    """So many different kernels of the sizes that networks have them, by their position."""
     found: dict[str, Kernel] = {}
     while len(found) < count:
-        if len(found) % RARE_EVERY == RARE_EVERY - 1:
-            kernel = RARE[int(rare.integers(len(RARE)))](other)
-        else:
-            kernel = kinds[int(rng.choice(len(kinds), p=shares))](draw)
+        kernel = drawn(len(found))
         if (
             kernel.macs <= MOST_MACS
             and kernel.input_elements + kernel.output_elements <= MOST_ACTIVATIONS

@@ -62,6 +62,39 @@ def test_an_operand_that_is_spread_is_another_manner():
     assert manner(Kernel("Add", (), (), (image,), ((),), (image,))) == "broadcast"
 
 
+def signal(channels, out, length, size=3):
+    kept = (("kernel_shape", (size,)), ("pads", (1, 1)), ("strides", (1,)))
+    weights = ((out, channels, size), (out,))
+    return Kernel("Conv", (), kept, ((1, channels, length),), weights, ((1, out, length),))
+
+
+def test_a_window_that_moves_over_a_signal_is_another_manner():
+    assert manner(signal(16, 16, 40)) == "1d"
+    assert manner(convolution(16, 16, 8)) == ""
+
+
+def test_what_all_kernels_of_a_kind_have_alike_is_not_taken_for_a_rate():
+    """Sums with a scalar say nothing of sums with a large constant."""
+
+    def constant(elements):
+        shape = (1, 64, elements)
+        return Kernel("Add", (), (), (shape,), ((),), (shape,))
+
+    kernels = [constant(size) for size in range(10, 400, 10)]
+    others = general_kernels(200, 3)
+    prices = np.array([1e-3 + 1e-7 * kernel.output_elements for kernel in kernels])
+    cost = AnalyticalCost().fit(
+        [*kernels, *others], np.concatenate([prices, [true_ms(own) for own in others]])
+    )
+    large = Kernel("Add", (), (), ((1, 64, 96),), ((64, 96),), ((1, 64, 96),))
+    assert np.exp(cost.log_ms([large]))[0] < 0.02
+    # A grouped convolution of as many groups as all that were measured is no dearer for them.
+    own = [convolution(64, 64, side, groups=4) for side in (4, 7, 8, 14, 16, 28, 32)]
+    cost = AnalyticalCost().fit(own, np.array([true_ms(kernel) for kernel in own]))
+    more = convolution(64, 64, 16, groups=8)
+    assert np.exp(cost.log_ms([more]))[0] < 2 * true_ms(more)
+
+
 def test_kinds_go_from_all_kernels_to_its_own():
     assert kinds(convolution(32, 32, 8, groups=4)) == (
         "",

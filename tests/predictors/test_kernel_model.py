@@ -44,6 +44,20 @@ def test_what_only_copies_is_known_by_the_size_of_its_elements(prices):
     assert prices.prices_ms([moved["int32"]])[moved["int32"]] == prices.prices_ms([same])[same]
 
 
+def test_windows_over_signals_are_not_known_from_those_over_images():
+    def pool(*sides):
+        shape = (1, 8, *sides)
+        kept = (("kernel_shape", (3,) * len(sides)), ("strides", (1,) * len(sides)))
+        return Kernel("MaxPool", (), kept, (shape,), (), (shape,))
+
+    images = {pool(side, side).key: 1e-6 * side**2 for side in range(4, 80, 2)}
+    prices = KernelPrices().fit(images)
+    assert prices.source(pool(5, 5)) == "model"
+    assert prices.source(pool(25)) == prices.source(pool(5, 5, 5)) == "roofline"
+    signals = {pool(length).key: 1e-6 * length for length in range(4, 80, 2)}
+    assert KernelPrices().fit(images | signals).source(pool(25)) == "model"
+
+
 def test_what_is_saved_knows_the_same_kinds(prices):
     again = KernelPrices.from_json(prices.to_json())
     assert again.kinds == prices.kinds

@@ -4,6 +4,7 @@ import onnx
 
 from hwnas.export.parts_onnx import kernel_part
 from hwnas.kernels import FUSION, lower
+from hwnas.predictors.features import window_axes
 from hwnas.profiling.general import KINDS, MOST_MACS, general_kernels
 
 
@@ -27,7 +28,8 @@ def test_they_are_of_all_kinds_and_sizes():
 
 
 def test_images_are_square_or_wide():
-    images = [kernel.inputs[0] for kernel in general_kernels(400, 0) if kernel.op == "Conv"]
+    own = [k for k in general_kernels(400, 0) if k.op == "Conv" and window_axes(k) == 2]
+    images = [kernel.inputs[0] for kernel in own]
     wide = [shape for shape in images if shape[2] < shape[3]]
     assert 10 <= len(wide) <= len(images) / 4
 
@@ -46,3 +48,11 @@ def test_a_longer_list_begins_with_a_shorter_one_and_seeds_differ():
     assert general_kernels(50, 1)[:20] == general_kernels(20, 1)
     assert general_kernels(20, 1) != general_kernels(20, 2)
     assert general_kernels(0, 1) == []
+
+
+def test_kernels_of_signals_leave_the_others_in_their_order():
+    kernels = general_kernels(300, 0)
+    ninths = [kernel for position, kernel in enumerate(kernels) if position % 10 == 9]
+    others = [kernel for position, kernel in enumerate(kernels) if position % 10 != 9]
+    assert all(k.op == "Sum" or window_axes(k) == 1 for k in ninths)
+    assert not any(k.op == "Sum" or window_axes(k) == 1 for k in others)
