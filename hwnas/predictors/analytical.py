@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 TERMS = ("kernel", "macs", "weights", "inputs", "outputs", "patches", "groups", "products")
 """What a price is a sum of: one kernel; multiply-accumulates; elements of weights, inputs and
 outputs; of a convolution the elements of its unfolded patches, its groups, and its outputs times
-the channels of a group."""
+the channels of a group. A convolution reads its weights anew for each image of a batch."""
 
 PRIOR = 4.0
 """Kernels that the rates of the wider kind count for beside those of a kind itself."""
@@ -33,16 +33,17 @@ ALIGNED = (16, 8)
 
 def kernel_terms(kernel: Kernel) -> list[float]:
     """A kernel's :data:`TERMS`, ``(terms,)``."""
-    patches, channels = 0, 0
-    if kernel.op == "Conv" and kernel.weights and len(kernel.weights[0]) > 2:
-        weight = kernel.weights[0]
-        channels = weight[1]
-        # A point of the output reads a patch of every group.
-        patches = math.prod(kernel.outputs[0][2:]) * kernel.groups * math.prod(weight[1:])
     weights, inputs = kernel.weight_elements, kernel.input_elements
+    patches, channels = 0, 0
     if kernel.family == "elementwise":
         # An operand is read alike whether the model or the caller gives it.
         weights, inputs = 0, inputs + weights
+    if kernel.op == "Conv" and kernel.weights and len(kernel.weights[0]) > 2:
+        weight = kernel.weights[0]
+        channels = weight[1]
+        weights *= kernel.outputs[0][0]
+        # A point of the output reads a patch of every group.
+        patches = math.prod(kernel.outputs[0][2:]) * kernel.groups * math.prod(weight[1:])
     return [
         1.0,
         float(kernel.macs),

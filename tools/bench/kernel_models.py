@@ -66,7 +66,9 @@ def analytical(kernels: Sequence[Kernel], prices_ms: Floats) -> Priced:
 def ours(kernels: Sequence[Kernel], prices_ms: Floats) -> Priced:
     keys = [kernel.key for kernel in kernels]
     model = KernelPrices().fit(dict(zip(keys, prices_ms.tolist(), strict=True)))
-    model.table_ = {}  # the model alone
+    # The model alone: it knows the kinds, and nothing of the table.
+    assert model.kinds
+    model.table_ = {}
 
     def priced(own: Sequence[Kernel]) -> Floats:
         found = model.prices_ms(own)
