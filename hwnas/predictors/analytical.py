@@ -24,7 +24,7 @@ VARIES, FIXED = 4.0, 1e3
 """A term tells something of a kind whose kernels have it by this factor more or less; else its
 rate is that of the wider kind, which counts for so many kernels."""
 
-ROUNDS, NEAR = 6, 0.1
+ROUNDS, NEAR = 8, 0.1
 """Rounds of reweighting, and the relative error up to which kernels weigh the same."""
 
 ALIGNED = (16, 8)
@@ -83,9 +83,9 @@ class AnalyticalCost:
     """Prices as sums of terms with rates that are not negative, for each kind of kernel.
 
     An analytical cost model in the manner of the roofline (Williams et al., 2009), with sums
-    in place of the maximum and rates that are fitted. Least squares of relative errors under
-    the sign constraint (Lawson and Hanson, 1974), reweighted towards absolute errors, so
-    that a kernel of a kind that runs otherwise does not decide. A kind's rates are drawn to
+    in place of the maximum and rates that are fitted. Least squares under the sign constraint
+    (Lawson and Hanson, 1974), reweighted towards the absolute errors of logarithms, so that
+    neither a kernel that runs otherwise decides nor one that is lost in noise. A kind's rates are drawn to
     those of the wider kind (:func:`kinds`), as if that were ``PRIOR`` more kernels: few
     kernels of a kind suffice, and a kind without any has the rates of the wider one; so has one
     whose kernels all have alike of a term (a bias of one element, say). Prices
@@ -160,12 +160,15 @@ def _rates(terms: Floats, prices_ms: Floats, wider: Floats | None) -> Floats:
     relative, scale = relative[:, present] / scale[present], scale[present]
     pull = np.diag(np.sqrt(prior[present]))
     target = pull @ (found[present] * scale)
-    weight = np.ones(len(prices_ms))
+    # What is small may be noise: of relative errors alone it would decide.
+    weight = np.sqrt(prices_ms / prices_ms.mean())
     for _ in range(ROUNDS):
         rows = np.concatenate([relative * weight[:, None], pull])
         own, _ = nnls(rows, np.concatenate([weight, target]))
-        error = np.abs(np.log(np.maximum(relative @ own, 1e-9)))
-        weight = np.sqrt(1 / np.maximum(error, NEAR))
+        ratio = np.maximum(relative @ own, 1e-9)
+        # So that squares of ratios less one become errors of logarithms.
+        error = np.maximum(np.abs(np.log(ratio)), NEAR)
+        weight = np.sqrt(error) / np.maximum(np.abs(ratio - 1), NEAR)
         weight /= math.sqrt(float((weight**2).mean()))
     found[present] = own / scale
     return found
