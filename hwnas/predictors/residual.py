@@ -67,7 +67,7 @@ class Residual:
         best = min(errors, key=lambda parts: np.abs(errors[parts]).mean() if count else 0.0)
         self._fit_parts(features, logs, *best)
         self.out_of_fold_ = errors[best][0]
-        self.novelty_ = Novelty().fit(features)
+        self.novelty_ = Novelty().fit(features, groups)
         self._fit_foreign(features, logs, np.array(groups or [""] * count), *best)
         return self
 

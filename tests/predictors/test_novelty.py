@@ -40,3 +40,17 @@ def test_without_samples_everything_is_new_and_saving_keeps_all():
     novelty = Novelty().fit(rows)
     again = Novelty.from_json(json.loads(json.dumps(novelty.to_json())))
     assert np.array_equal(again.of(2 * rows), novelty.of(2 * rows))
+
+
+def test_a_wide_group_does_not_hide_what_lies_beside_a_narrow_one():
+    rng = np.random.default_rng(3)
+    narrow, wide = rng.normal(size=(60, 3)), 30 * rng.normal(size=(60, 3)) + 300
+    rows, beside = np.concatenate([narrow, wide]), narrow + 9
+    groups = ["narrow"] * 60 + ["wide"] * 60
+    assert (Novelty().fit(rows).of(beside) == 0).all()
+    novelty = Novelty().fit(rows, groups)
+    assert novelty.of(beside).mean() > 0.9
+    assert novelty.of(rows).max() == 0
+    # A sample alone in its group reaches nowhere.
+    alone = Novelty().fit(rows, [*groups[:-1], "alone"])
+    assert alone.of(rows[-1:])[0] == 0 and alone.of(rows[-1:] + 1000)[0] == 1
