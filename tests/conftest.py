@@ -61,7 +61,7 @@ def measured_slow(tmp_path_factory):
     """A simulated device 1.8 times as slow: 12 networks and some parts of resnet-32."""
     slowdowns = [{"pct": 80, "from_s": 0}]
     folder = tmp_path_factory.mktemp("measured_slow")
-    return profiled(folder, "slow", budget_s=4, networks=12, slowdowns=slowdowns)
+    return profiled(folder, "slow", budget_s=8, networks=12, slowdowns=slowdowns)
 
 
 @pytest.fixture

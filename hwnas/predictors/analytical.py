@@ -85,10 +85,10 @@ class AnalyticalCost:
     An analytical cost model in the manner of the roofline (Williams et al., 2009), with sums
     in place of the maximum and rates that are fitted. Least squares under the sign constraint
     (Lawson and Hanson, 1974), reweighted towards the absolute errors of logarithms, so that
-    neither a kernel that runs otherwise decides nor one that is lost in noise. A kind's rates are drawn to
-    those of the wider kind (:func:`kinds`), as if that were ``PRIOR`` more kernels: few
-    kernels of a kind suffice, and a kind without any has the rates of the wider one; so has one
-    whose kernels all have alike of a term (a bias of one element, say). Prices
+    neither a kernel that runs otherwise decides nor one that is lost in noise. A kind's
+    rates are drawn to those of the wider kind (:func:`kinds`), as if that were ``PRIOR`` more
+    kernels: few kernels of a kind suffice, and a kind without any has the rates of the wider
+    one; so has one whose kernels all have alike of a term (a bias of one element, say). Prices
     rise in every term, also beyond what was measured, which trees cannot do.
 
     Learned: ``rates_``, by kind, milliseconds per unit of each term, ``(terms,)``;

@@ -90,7 +90,6 @@ class LatencyPredictor:
             np.log(np.array([self.blocks_ms_[key] for key in measured]) / sums[:, 0])
             if measured
             else np.zeros(0),
-            [key.partition("(")[0] for key in measured],
         )
         return self
 

@@ -21,6 +21,9 @@ LEAST_GROUPS = 3
 
 LEAST_OF_GROUP = 5
 
+BEYOND = 0.5
+"""How far beyond the samples' log ratios one is predicted, as a share of their range."""
+
 
 class Residual:
     """The logarithm of measured over summed, from features of the bag.
@@ -32,8 +35,12 @@ class Residual:
     a group that was left out, and whether what the groups have in common is the better
     guess there. Both count for a bag by its :class:`~hwnas.predictors.novelty.Novelty`.
 
-    Learned: ``scale_`` (log), ``line_`` and ``trees_`` (or ``None``), ``out_of_fold_``
-    (log errors of the samples, each predicted without it), ``novelty_``, ``foreign_``
+    No ratio is predicted that is farther from those of the samples than by half of their range:
+    corners of the features where nobody was lead lines anywhere.
+
+    Learned: ``scale_`` (log), ``range_`` (logs, low and high), ``line_`` and ``trees_`` (or
+    ``None``), ``out_of_fold_`` (log errors of the samples, each predicted without it),
+    ``novelty_``, ``foreign_``
     (log errors of each group, predicted without it), ``common_`` (log ratio for what is
     wholly new, ``None`` where the trees are the better guess there too).
     """
@@ -88,6 +95,8 @@ class Residual:
 
     def _fit_parts(self, features: Floats, logs: Floats, line: bool, trees: bool) -> None:
         self.scale_ = float(np.median(logs)) if len(logs) else 0.0
+        low, high = (float(logs.min()), float(logs.max())) if len(logs) else (0.0, 0.0)
+        self.range_ = (low - BEYOND * (high - low), high + BEYOND * (high - low))
         left = logs - self.scale_
         self.line_: LinearModel | None = None
         self.trees_: BoostedTrees | None = None
@@ -129,7 +138,8 @@ class Residual:
             found += self.line_.predict(features)
         if self.trees_ is not None:
             found += self.trees_.predict(features)
-        return found
+        clipped: Floats = np.clip(found, *self.range_)
+        return clipped
 
     def predict(self, features: Floats) -> Floats:
         """Log ratios ``(n,)`` for features ``(n, k)``."""
@@ -167,6 +177,7 @@ class Residual:
         found = Residual(self.seed)
         shift = float(np.median(left))
         found.scale_, found.line_, found.trees_ = self.scale_ + shift, self.line_, self.trees_
+        found.range_ = (self.range_[0] + shift, self.range_[1] + shift)
         found.novelty_, found.foreign_ = self.novelty_, self.foreign_
         found.common_ = None if self.common_ is None else self.common_ + shift
         found.out_of_fold_ = np.array(
@@ -178,6 +189,7 @@ class Residual:
         """What was learned, as plain values."""
         return {
             "scale": self.scale_,
+            "range": list(self.range_),
             "out_of_fold": [float(value) for value in self.out_of_fold_],
             "line": None if self.line_ is None else self.line_.to_json(),
             "trees": None if self.trees_ is None else self.trees_.to_json(),
@@ -191,6 +203,8 @@ class Residual:
         """What :meth:`to_json` wrote."""
         residual = cls()
         residual.scale_ = float(value["scale"])
+        low, high = value["range"]
+        residual.range_ = (float(low), float(high))
         residual.out_of_fold_ = np.array(value["out_of_fold"], dtype=float)
         line = value.get("line")
         residual.line_ = None if line is None else LinearModel.from_json(line)

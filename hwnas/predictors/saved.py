@@ -171,20 +171,29 @@ FEATURES = bag_features(np.ones((1, len(SUMS)))).shape[1]
 
 _VECTOR = _list(_number, FEATURES)
 _LINE = _object({"low": _VECTOR, "high": _VECTOR, "weights": _VECTOR, "intercept": _number})
-_NOVELTY = _object(
+_NOVELTY_FIELDS = _object(
     {
         "known": _list(_VECTOR),
         "centre": _VECTOR,
         "scale": _scale,
-        "reach": _not_negative,
+        "reach": _list(_not_negative),
     }
 )
+
+
+def _novelty(field: str, value: Any) -> None:
+    """What is known, and how far each of it reaches."""
+    _NOVELTY_FIELDS(field, value)
+    _list(_not_negative, len(value["known"]))(_inside(field, "reach"), value["reach"])
+
+
 _RESIDUAL = _object(
     {
         "scale": _number,
+        "range": _list(_number, 2),
         "out_of_fold": _list(_number),
         "trees": _or_null(_text),
-        "novelty": _NOVELTY,
+        "novelty": _novelty,
         "foreign": _list(_list(_number)),
         "common": _or_null(_number),
     },

@@ -216,5 +216,6 @@ def test_a_latency_that_is_not_finite_is_an_error(fitted, network, tmp_path):
     broken = LatencyPredictor.load(tmp_path / "predictor.json")
     for scale in (1000.0, -1000.0):
         broken.model_residual_.scale_ = scale
+        broken.model_residual_.range_ = (scale, scale)
         with pytest.raises(ProfileError, match="a finite number above 0.*fit again"):
             broken.predict_bag(network)

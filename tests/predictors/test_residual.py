@@ -105,3 +105,14 @@ def test_rescaling_keeps_the_shape_and_takes_the_scale():
     fresh = rng.normal(size=(20, 3))
     assert np.allclose(found.predict(fresh) - lent.predict(fresh), 0.5, atol=0.1)
     assert len(found.out_of_fold_) == 6
+
+
+def test_no_correction_leaves_the_range_of_those_that_were_seen():
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(60, 4))
+    logs = 0.1 * features[:, 0] + 0.001 * rng.normal(size=60)
+    residual = Residual().fit(features, logs, ["a", "b", "c"] * 20)
+    half = (logs.max() - logs.min()) / 2
+    far = residual.predict(1000 * rng.normal(size=(200, 4)))
+    assert far.min() >= logs.min() - half - 1e-9 and far.max() <= logs.max() + half + 1e-9
+    assert np.abs(residual.predict(features) - logs).max() < 0.02
