@@ -62,7 +62,7 @@ def rows(genotypes: Sequence[Genotype]) -> Genotypes:
 
 def genes(row: NDArray[np.int64]) -> Genotype:
     """One row as a tuple."""
-    return tuple(int(gene) for gene in row)
+    return tuple(row.tolist())
 
 
 class LatencyConstraint:

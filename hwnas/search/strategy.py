@@ -97,8 +97,10 @@ class Proposer:
         if len(candidates) == 0:
             return
         for row in candidates[self.constraint.feasible(candidates)]:
+            if len(found) >= count:
+                break
             genotype = genes(row)
-            if len(found) < count and genotype not in self.proposed:
+            if genotype not in self.proposed:
                 self.proposed.add(genotype)
                 found.append(genotype)
 
